@@ -1,0 +1,1 @@
+//! KEDA's scaling formulas: parse, check, evaluate.

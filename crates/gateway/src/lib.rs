@@ -1,0 +1,1 @@
+//! The audience's app: one page and its API.

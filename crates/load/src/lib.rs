@@ -1,0 +1,1 @@
+//! A load engine: shapes, open and closed loops, histograms that merge.

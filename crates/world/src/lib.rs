@@ -1,0 +1,1 @@
+//! A local AWS and Kubernetes that answer the real clients' HTTP.

@@ -1,0 +1,1 @@
+//! YAML as Go's Kubernetes tools read and write it.

@@ -1,0 +1,2 @@
+//! tubectl.
+fn main() {}
