@@ -50,7 +50,10 @@ impl Clock {
     /// When `speed` is not a finite number above zero: callers check what users type.
     #[must_use]
     pub fn at_speed(self, speed: f64) -> Self {
-        assert!(speed.is_finite() && speed > 0.0, "a clock runs forward, not at speed {speed}");
+        assert!(
+            speed.is_finite() && speed > 0.0,
+            "a clock runs forward, not at speed {speed}"
+        );
         Self {
             epoch: self.now(),
             origin: Instant::now(),

@@ -1,0 +1,351 @@
+//! The world behind a connector: what clients hold instead of a network.
+//!
+//! A [`World`] drives a [`Core`] on one runtime: it hands requests in, lets time pass when something is due, and
+//! gives each answer to whom it is owed. A [`Connector`] is the end that a client holds. Programs that really run in a
+//! pod are started here, each with a connector of its own.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::sync::Notify;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tubectl_clock::Clock;
+
+use crate::core::Core;
+use crate::core::Origin;
+use crate::core::Output;
+use crate::core::PodName;
+use crate::core::ProgramCall;
+use crate::core::Reply;
+use crate::core::Request;
+use crate::core::Response;
+use crate::core::Ticket;
+
+/// The body of an answer: whole, or arriving piece by piece.
+#[derive(Debug)]
+pub enum Body {
+    /// All of it.
+    Whole(Bytes),
+    /// Pieces, until the sender is gone. Unbounded: the core may never wait for a slow reader, and a reader that went
+    /// away is noticed with the next piece.
+    Pieces(mpsc::UnboundedReceiver<Bytes>),
+}
+
+/// The world went away before it answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the local world ended before it answered")]
+pub struct Gone;
+
+/// A program that runs in a pod.
+pub trait Program: Send + Sync {
+    /// Answers one request.
+    fn handle(&self, request: Request) -> BoxFuture<'static, Response>;
+}
+
+/// Where a program runs and what it may use.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The pod.
+    pub pod: PodName,
+    /// The container's command and arguments, its entrypoint first.
+    pub command: Vec<String>,
+    /// The container's environment.
+    pub environment: BTreeMap<String, String>,
+    /// How the program reaches everything else.
+    pub connector: Connector,
+    /// The time in the pod.
+    pub clock: Clock,
+}
+
+/// Starts a program.
+pub type Start = Arc<dyn Fn(Surroundings) -> Arc<dyn Program> + Send + Sync>;
+
+/// The programs that there are, by the words their command begins with, such as `tubectl serve gateway`.
+#[derive(Clone, Default)]
+pub struct Programs(BTreeMap<String, Start>);
+
+impl Programs {
+    /// Adds a program under the words that its command begins with.
+    #[must_use]
+    pub fn with(mut self, command: &str, start: Start) -> Self {
+        self.0.insert(command.to_owned(), start);
+        self
+    }
+
+    fn find(&self, command: &[String]) -> Option<&Start> {
+        let command = command.join(" ");
+        let fits = |known: &str| command == known || command.starts_with(&format!("{known} "));
+        self.0.iter().find(|(known, _)| fits(known)).map(|(_, start)| start)
+    }
+}
+
+/// A core that is driven: requests go in, time passes, answers come out.
+#[derive(Clone)]
+pub struct World {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inside: Mutex<Inside>,
+    // Told when something happened that may bring the next wake forward.
+    changed: Notify,
+    clock: Clock,
+    programs: Programs,
+}
+
+struct Inside {
+    core: Core,
+    answers: BTreeMap<Ticket, oneshot::Sender<Response>>,
+    streams: BTreeMap<Ticket, mpsc::UnboundedSender<Bytes>>,
+    running: BTreeMap<PodName, Arc<dyn Program>>,
+}
+
+/// One end of the world: what a client holds instead of a network.
+#[derive(Clone)]
+pub struct Connector {
+    world: World,
+    origin: Origin,
+}
+
+impl World {
+    /// Stands a core behind connectors. Time passes in it only while [`World::run`] is polled.
+    pub fn new(core: Core, clock: Clock, programs: Programs) -> Self {
+        let inside = Inside {
+            core,
+            answers: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            running: BTreeMap::new(),
+        };
+        Self {
+            shared: Arc::new(Shared {
+                inside: Mutex::new(inside),
+                changed: Notify::new(),
+                clock,
+                programs,
+            }),
+        }
+    }
+
+    /// A connector for clients on the user's machine.
+    pub fn connector(&self) -> Connector {
+        Connector {
+            world: self.clone(),
+            origin: Origin::Outside,
+        }
+    }
+
+    /// The world's clock.
+    pub fn clock(&self) -> Clock {
+        self.shared.clock
+    }
+
+    /// Reads the core as it is.
+    pub fn look<T>(&self, look: impl FnOnce(&Core) -> T) -> T {
+        look(&self.lock().core)
+    }
+
+    /// Lets time pass: wakes the core whenever something in it is due. Never returns; drop it to stop.
+    pub async fn run(&self) {
+        loop {
+            let changed = self.shared.changed.notified();
+            let wake = self.deliver();
+            match wake {
+                None => changed.await,
+                Some(wake) => {
+                    tokio::select! {
+                        biased;
+                        () = changed => {}
+                        () = self.shared.clock.sleep_until(wake) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands out what is due now, keeps the programs in step with their pods, and says when to come back.
+    fn deliver(&self) -> Option<jiff::Timestamp> {
+        let mut inside = self.lock();
+        let due = inside.core.advance(self.shared.clock.now());
+        for output in due {
+            inside.hand_out(output);
+        }
+        let pods = inside.core.programs();
+        inside.running.retain(|pod, _| pods.contains_key(pod));
+        for (pod, container) in pods {
+            if !inside.running.contains_key(&pod)
+                && let Some(start) = self.shared.programs.find(&container.command)
+            {
+                let program = start(self.surroundings(pod.clone(), container));
+                inside.running.insert(pod, program);
+            }
+        }
+        inside.core.next_wake()
+    }
+
+    fn surroundings(&self, pod: PodName, container: crate::core::Container) -> Surroundings {
+        let connector = Connector {
+            world: self.clone(),
+            origin: Origin::Pod(pod.clone()),
+        };
+        Surroundings {
+            pod,
+            command: container.command,
+            environment: container.environment,
+            connector,
+            clock: self.shared.clock,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.shared.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn hand_out(&mut self, output: Output) {
+        // Whoever no longer waits has gone away; nothing is owed to them.
+        match output {
+            Output::Answer(ticket, response) => {
+                if let Some(waiting) = self.answers.remove(&ticket) {
+                    waiting.send(response).ok();
+                }
+            }
+            Output::Chunk(ticket, piece) => {
+                let gone = self
+                    .streams
+                    .get(&ticket)
+                    .is_some_and(|stream| stream.send(piece).is_err());
+                if gone {
+                    self.streams.remove(&ticket);
+                    self.core.abandon(ticket);
+                }
+            }
+            Output::End(ticket) => {
+                self.streams.remove(&ticket);
+            }
+        }
+    }
+}
+
+impl Connector {
+    /// Sends one request and gives the answer's head, with its body whole or arriving.
+    pub async fn send(&self, request: Request) -> Result<http::Response<Body>, Gone> {
+        let (ticket, answer) = match self.submit(request) {
+            Sent::Answered(response) => return Ok(response),
+            Sent::Program(program, request) => return Ok(program.handle(request).await.map(Body::Whole)),
+            Sent::Owed(ticket, answer) => (ticket, answer),
+        };
+        let mut guard = Waiting {
+            world: &self.world,
+            ticket: Some(ticket),
+        };
+        let response = answer.await.map_err(|_| Gone)?;
+        guard.ticket = None;
+        Ok(response.map(Body::Whole))
+    }
+
+    fn submit(&self, request: Request) -> Sent {
+        let shared = &self.world.shared;
+        let mut inside = self.world.lock();
+        let reply = inside.core.handle(shared.clock.now(), &self.origin, request);
+        shared.changed.notify_one();
+        match reply {
+            Reply::Answer(response) => Sent::Answered(response.map(Body::Whole)),
+            Reply::Later(ticket) => {
+                let (sender, answer) = oneshot::channel();
+                inside.answers.insert(ticket, sender);
+                Sent::Owed(ticket, answer)
+            }
+            Reply::Stream(response, ticket) => {
+                let (sender, pieces) = mpsc::unbounded_channel();
+                let (head, first) = response.into_parts();
+                if !first.is_empty() {
+                    sender.send(first).expect("the receiver is still here");
+                }
+                inside.streams.insert(ticket, sender);
+                Sent::Answered(http::Response::from_parts(head, Body::Pieces(pieces)))
+            }
+            Reply::Program(ProgramCall { pod, request }) => match inside.running.get(&pod) {
+                Some(program) => Sent::Program(program.clone(), request),
+                None => Sent::Answered(
+                    crate::core::plain(http::StatusCode::BAD_GATEWAY, "the pod's program has not started yet")
+                        .map(Body::Whole),
+                ),
+            },
+        }
+    }
+}
+
+enum Sent {
+    Answered(http::Response<Body>),
+    Owed(Ticket, oneshot::Receiver<Response>),
+    Program(Arc<dyn Program>, Request),
+}
+
+/// A client that waits for an answer; when it stops waiting, the world is told.
+struct Waiting<'a> {
+    world: &'a World,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            let mut inside = self.world.lock();
+            inside.answers.remove(&ticket);
+            inside.core.abandon(ticket);
+        }
+    }
+}
+
+impl Body {
+    /// Reads the body to its end.
+    pub async fn whole(self) -> Bytes {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Pieces(mut pieces) => {
+                let mut whole = Vec::new();
+                while let Some(piece) = pieces.recv().await {
+                    whole.extend_from_slice(&piece);
+                }
+                whole.into()
+            }
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        match &mut *self {
+            Self::Whole(bytes) if bytes.is_empty() => std::task::Poll::Ready(None),
+            Self::Whole(bytes) => std::task::Poll::Ready(Some(Ok(http_body::Frame::data(std::mem::take(bytes))))),
+            Self::Pieces(pieces) => pieces
+                .poll_recv(context)
+                .map(|piece| piece.map(|piece| Ok(http_body::Frame::data(piece)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.is_empty())
+    }
+}
+
+impl<F: Future<Output = Response> + Send + 'static, T: Fn(Request) -> F + Send + Sync> Program for T {
+    fn handle(&self, request: Request) -> BoxFuture<'static, Response> {
+        Box::pin(self(request))
+    }
+}

@@ -1,0 +1,289 @@
+//! The world itself: what came in, what time it is, what goes out.
+//!
+//! [`Core::handle`] takes one request at a point in time; [`Core::advance`] lets time pass and gives what became due;
+//! [`Core::next_wake`] says when to come back. Nothing here waits, and nothing reads a clock.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::StatusCode;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::aws;
+use crate::kube;
+use crate::kube::Cluster;
+use crate::kube::network;
+use crate::random::Random;
+use crate::registry;
+
+/// A request as it arrives, its body whole.
+pub type Request = http::Request<Bytes>;
+
+/// An answer, its body whole.
+pub type Response = http::Response<Bytes>;
+
+/// The number of an answer that is still owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ticket(u64);
+
+/// What a request gets.
+#[derive(Debug)]
+pub enum Reply {
+    /// The answer, now.
+    Answer(Response),
+    /// The answer comes out of a later [`Core::advance`].
+    Later(Ticket),
+    /// A head and a first piece of body now; more comes out of later [`Core::advance`]s until the stream ends.
+    Stream(Response, Ticket),
+    /// A program that really runs in a pod answers this one.
+    Program(ProgramCall),
+}
+
+/// What became due.
+#[derive(Debug)]
+pub enum Output {
+    /// The answer that was promised with [`Reply::Later`].
+    Answer(Ticket, Response),
+    /// More of a [`Reply::Stream`].
+    Chunk(Ticket, Bytes),
+    /// The end of a [`Reply::Stream`].
+    End(Ticket),
+}
+
+/// Where a request comes from: it decides which names resolve and whose credentials count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client on the user's machine, or a browser.
+    Outside,
+    /// A program in a pod.
+    Pod(PodName),
+}
+
+/// A pod of one of the clusters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PodName {
+    /// Host name of the cluster's API endpoint.
+    pub cluster: String,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub name: String,
+    /// The pod's uid: a pod that comes back under the same name is another one.
+    pub uid: String,
+}
+
+/// A request for a program, with what is needed to start the program if it does not run yet.
+#[derive(Debug)]
+pub struct ProgramCall {
+    /// Where the program runs.
+    pub pod: PodName,
+    /// The request, its path and query as the client sent them.
+    pub request: Request,
+}
+
+/// The container of a pod whose program may really run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Its command and arguments, the entrypoint first.
+    pub command: Vec<String>,
+    /// Its environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// What a new world is made from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// The seed of all chance.
+    pub seed: u64,
+    /// The twelve digits of the account.
+    pub account: String,
+    /// The point in time at which the world begins.
+    pub begins: Timestamp,
+}
+
+/// The whole world: one account, its clusters, the registries that they pull from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Core {
+    now: Timestamp,
+    random: Random,
+    aws: aws::Account,
+    // By host name of the API endpoint.
+    clusters: BTreeMap<String, Cluster>,
+    registry: registry::Registry,
+    tickets: Tickets,
+}
+
+/// Hands out ticket numbers and collects what is owed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Tickets {
+    last: u64,
+    // Nobody waits for these after a restart: the clients' connections ended with the process.
+    #[serde(skip)]
+    due: Due,
+}
+
+/// What is due and not yet collected; a copy of the world owes nobody anything.
+#[derive(Debug, Default)]
+struct Due(Vec<Output>);
+
+impl Clone for Due {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// What a request handler or an actor may touch: one cluster, the account around it, time and chance.
+pub(crate) struct Scene<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) random: &'a mut Random,
+    pub(crate) aws: &'a mut aws::Account,
+    pub(crate) cluster: &'a mut Cluster,
+    pub(crate) tickets: &'a mut Tickets,
+}
+
+impl Tickets {
+    /// A new ticket: somebody will be owed an answer.
+    pub(crate) fn issue(&mut self) -> Ticket {
+        self.last += 1;
+        Ticket(self.last)
+    }
+
+    /// Hands over an output; it leaves with the next [`Core::advance`].
+    pub(crate) fn emit(&mut self, output: Output) {
+        self.due.0.push(output);
+    }
+}
+
+impl Core {
+    /// An empty account at the beginning of its time.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            now: settings.begins,
+            random: Random::new(settings.seed),
+            aws: aws::Account::new(&settings.account),
+            clusters: BTreeMap::new(),
+            registry: registry::Registry::default(),
+            tickets: Tickets::default(),
+        }
+    }
+
+    /// The time that the world last saw.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Answers one request, or says how it will be answered.
+    pub fn handle(&mut self, now: Timestamp, origin: &Origin, request: Request) -> Reply {
+        self.settle(now);
+        let reply = self.route(origin, request);
+        self.settle(now);
+        reply
+    }
+
+    /// Lets time pass until `now` and gives everything that became due.
+    pub fn advance(&mut self, now: Timestamp) -> Vec<Output> {
+        self.settle(now);
+        std::mem::take(&mut self.tickets.due.0)
+    }
+
+    /// When the world next changes by itself, if nobody calls before.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        let clusters = self.clusters.values().filter_map(Cluster::next_wake);
+        clusters.chain(self.aws.next_wake()).min()
+    }
+
+    /// Forgets a ticket whose client went away.
+    pub fn abandon(&mut self, ticket: Ticket) {
+        for cluster in self.clusters.values_mut() {
+            cluster.abandon(ticket);
+        }
+    }
+
+    /// The containers that run now and whose command is known; the driver keeps a program for each that it knows.
+    pub fn programs(&self) -> BTreeMap<PodName, Container> {
+        self.clusters.values().flat_map(network::running_containers).collect()
+    }
+
+    fn route(&mut self, origin: &Origin, request: Request) -> Reply {
+        if let Some(scope) = aws::Scope::of(&request) {
+            return Reply::Answer(aws::handle(self.aws_scene(), origin, &scope, &request));
+        }
+        let host = host_of(&request);
+        if let Some(mut scene) = self.scene(&host) {
+            return kube::api::handle(&mut scene, request);
+        }
+        if let Some(found) = registry::Registry::serves(&host) {
+            return Reply::Answer(self.registry.handle(&mut self.aws, &found, &request));
+        }
+        if let Some(cluster) = network::cluster_for(&self.clusters, &self.aws, origin, &host)
+            && let Some(mut scene) = self.scene(&cluster)
+        {
+            return network::handle(&mut scene, origin, &host, request);
+        }
+        Reply::Answer(plain(
+            StatusCode::BAD_GATEWAY,
+            &format!("no such host in the local world: `{host}`"),
+        ))
+    }
+
+    /// Runs everything that is due, earliest first, until the world rests at `now`.
+    fn settle(&mut self, now: Timestamp) {
+        while let Some(due) = self.next_wake().filter(|due| *due <= now) {
+            self.now = self.now.max(due);
+            self.step();
+        }
+        self.now = self.now.max(now);
+        self.step();
+    }
+
+    /// Lets the account and then each cluster act on what is due or changed at this moment.
+    fn step(&mut self) {
+        aws::advance(self.aws_scene());
+        let hosts: Vec<String> = self.clusters.keys().cloned().collect();
+        for host in hosts {
+            if let Some(mut scene) = self.scene(&host) {
+                kube::advance(&mut scene);
+            }
+        }
+    }
+
+    fn aws_scene(&mut self) -> aws::Scene<'_> {
+        aws::Scene {
+            now: self.now,
+            random: &mut self.random,
+            account: &mut self.aws,
+            clusters: &mut self.clusters,
+        }
+    }
+
+    fn scene(&mut self, host: &str) -> Option<Scene<'_>> {
+        Some(Scene {
+            now: self.now,
+            random: &mut self.random,
+            aws: &mut self.aws,
+            cluster: self.clusters.get_mut(host)?,
+            tickets: &mut self.tickets,
+        })
+    }
+}
+
+/// The host that a request is for, without its port.
+pub(crate) fn host_of(request: &Request) -> String {
+    let header = || request.headers().get(http::header::HOST)?.to_str().ok();
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    let authority = authority.or_else(header).unwrap_or_default();
+    authority.split(':').next().unwrap_or_default().to_ascii_lowercase()
+}
+
+/// A short text answer.
+pub(crate) fn plain(status: StatusCode, text: &str) -> Response {
+    let mut response = Response::new(Bytes::from(format!("{text}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}

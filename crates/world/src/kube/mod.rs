@@ -1,0 +1,53 @@
+//! The clusters: a store of objects, the API in front of it, the actors behind it and the network between its pods.
+
+pub(crate) mod actors;
+pub(crate) mod api;
+pub(crate) mod network;
+pub(crate) mod store;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::core::Scene;
+use crate::core::Ticket;
+use crate::kube::store::Store;
+
+/// One cluster, from the moment its control plane is active.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Cluster {
+    /// Its name in EKS.
+    pub(crate) name: String,
+    /// Its region.
+    pub(crate) region: String,
+    /// Host name of its API endpoint.
+    pub(crate) host: String,
+    /// Kubernetes version, such as `1.34`.
+    pub(crate) version: String,
+    /// Its objects.
+    pub(crate) store: Store,
+    /// What its actors remember between two reconciliations.
+    pub(crate) actors: actors::Memory,
+    /// The watches that are open.
+    #[serde(skip)]
+    pub(crate) watches: api::Watches,
+}
+
+impl Cluster {
+    /// When something in the cluster next happens by itself.
+    pub(crate) fn next_wake(&self) -> Option<Timestamp> {
+        self.actors.next_wake()
+    }
+
+    /// Forgets a ticket whose client went away.
+    pub(crate) fn abandon(&mut self, ticket: Ticket) {
+        self.watches.abandon(ticket);
+        self.actors.abandon(ticket);
+    }
+}
+
+/// Lets the actors act until nothing changes, then tells the watches what changed.
+pub(crate) fn advance(scene: &mut Scene<'_>) {
+    actors::advance(scene);
+    api::feed_watches(scene);
+}
