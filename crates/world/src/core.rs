@@ -194,6 +194,21 @@ impl Core {
         clusters.chain(self.aws.next_wake()).min()
     }
 
+    /// Sets a fault.
+    pub fn fault(&mut self, fault: aws::Fault) {
+        self.aws.faults.add(fault);
+    }
+
+    /// Every AWS call so far that may have changed something, in order.
+    pub fn mutations(&self) -> &[aws::Mutation] {
+        &self.aws.mutations
+    }
+
+    /// Everything that exists in the account: ids by kind. Default VPCs are nobody's and are not in it.
+    pub fn inventory(&self) -> BTreeMap<String, Vec<String>> {
+        self.aws.inventory()
+    }
+
     /// Forgets a ticket whose client went away.
     pub fn abandon(&mut self, ticket: Ticket) {
         for cluster in self.clusters.values_mut() {

@@ -14,6 +14,10 @@ mod aws;
 mod kube;
 mod registry;
 
+pub use crate::aws::BadFault;
+pub use crate::aws::Fault;
+pub use crate::aws::Mutation;
+pub use crate::aws::Trouble;
 pub use crate::core::Container;
 pub use crate::core::Core;
 pub use crate::core::Origin;

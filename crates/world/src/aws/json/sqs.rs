@@ -1,0 +1,25 @@
+//! SQS: queues and their messages.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::aws::Call;
+use crate::aws::Refusal;
+use crate::aws::Scene;
+use crate::core::Response;
+
+/// Queues of one region.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Sqs {}
+
+impl Sqs {
+    pub(crate) fn inventory(&self, found: &mut BTreeMap<String, Vec<String>>) {
+        let _ = found;
+    }
+}
+
+pub(crate) fn handle(_scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response, Refusal> {
+    Err(Refusal::unknown_operation(call))
+}

@@ -1,0 +1,51 @@
+//! STS: who is calling.
+
+use crate::aws::Call;
+use crate::aws::Refusal;
+use crate::aws::Scene;
+use crate::aws::query;
+use crate::aws::query::Form;
+use crate::aws::query::Operation;
+use crate::aws::query::operation;
+use crate::aws::xml::Xml;
+use crate::core::Response;
+
+const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+
+const OPERATIONS: &[Operation] = &[operation("GetCallerIdentity", "", get_caller_identity)];
+
+pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response, Refusal> {
+    query::answer(scene, call, OPERATIONS, NAMESPACE)
+}
+
+fn get_caller_identity(scene: &mut Scene<'_>, call: &Call<'_>, _: &Form<'_>) -> Result<Xml, Refusal> {
+    let caller = scene.account.caller(&call.scope.key);
+    let mut xml = Xml::new();
+    xml.text("Arn", &caller.arn)
+        .text("UserId", &caller.id)
+        .text("Account", &scene.account.id);
+    Ok(xml)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::wire;
+
+    #[test]
+    fn the_caller_is_told_who_it_is() {
+        let mut world = wire::World::new();
+        let answer = world.form("sts", "Action=GetCallerIdentity&Version=2011-06-15");
+        answer.has("<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">");
+        answer.has("<Arn>arn:aws:iam::123456789012:user/operator</Arn>");
+        answer.has("<Account>123456789012</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>");
+    }
+
+    #[test]
+    fn what_it_does_not_know_is_refused() {
+        let mut world = wire::World::new();
+        world
+            .form("sts", "Action=GetCallerIdentity&Version=2011-06-15&Polite=yes")
+            .refused(400, "UnknownParameter");
+        world.form("sts", "Action=GetSecrets").refused(400, "InvalidAction");
+    }
+}
