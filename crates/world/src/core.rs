@@ -111,7 +111,6 @@ pub struct Core {
     aws: aws::Account,
     // By host name of the API endpoint.
     clusters: BTreeMap<String, Cluster>,
-    registry: registry::Registry,
     tickets: Tickets,
 }
 
@@ -164,7 +163,6 @@ impl Core {
             random: Random::new(settings.seed),
             aws: aws::Account::new(&settings.account),
             clusters: BTreeMap::new(),
-            registry: registry::Registry::default(),
             tickets: Tickets::default(),
         }
     }
@@ -229,8 +227,8 @@ impl Core {
         if let Some(mut scene) = self.scene(&host) {
             return kube::api::handle(&mut scene, request);
         }
-        if let Some(found) = registry::Registry::serves(&host) {
-            return Reply::Answer(self.registry.handle(&mut self.aws, &found, &request));
+        if let Some(found) = registry::serves(&host) {
+            return Reply::Answer(registry::handle(&mut self.aws_scene(), &found, &request));
         }
         if let Some(cluster) = network::cluster_for(&self.clusters, &self.aws, origin, &host)
             && let Some(mut scene) = self.scene(&cluster)

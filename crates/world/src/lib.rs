@@ -7,6 +7,7 @@
 //! It never meets the code that calls it but as HTTP: that is what makes it evidence.
 
 pub mod connect;
+mod content;
 mod core;
 mod random;
 

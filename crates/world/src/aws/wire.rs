@@ -8,6 +8,7 @@ use crate::core::Core;
 use crate::core::Origin;
 use crate::core::Reply;
 use crate::core::Request;
+use crate::core::Response;
 use crate::core::Settings;
 
 /// A world with one account and a clock that only the test moves.
@@ -20,6 +21,8 @@ pub(crate) struct World {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// The error code, where the protocol says it in a header.
+    pub(crate) code: Option<String>,
     pub(crate) text: String,
 }
 
@@ -57,13 +60,42 @@ impl World {
         self.send(request)
     }
 
+    /// Calls a JSON service in eu-west-1.
+    pub(crate) fn json(&mut self, service: &str, operation: &str, body: &str) -> Answer {
+        let request = signed(service)
+            .method("POST")
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", format!("Service.{operation}"))
+            .body(Bytes::from(body.to_owned()))
+            .unwrap();
+        self.send(request)
+    }
+
+    /// Calls a service whose operation is in method and path.
+    pub(crate) fn rest(&mut self, service: &str, method: &str, path: &str, body: &str) -> Answer {
+        let request = signed(service)
+            .method(method)
+            .uri(format!("https://{service}.eu-west-1.amazonaws.com{path}"))
+            .body(Bytes::from(body.to_owned()))
+            .unwrap();
+        self.send(request)
+    }
+
+    /// Sends any request and gives all of its answer.
+    pub(crate) fn reply(&mut self, request: Request) -> Response {
+        match self.core.handle(self.now, &Origin::Outside, request) {
+            Reply::Answer(response) => response,
+            other => panic!("AWS and registries answer at once, not {other:?}"),
+        }
+    }
+
     /// Sends any request.
     pub(crate) fn send(&mut self, request: Request) -> Answer {
-        let Reply::Answer(response) = self.core.handle(self.now, &Origin::Outside, request) else {
-            panic!("AWS answers at once");
-        };
+        let response = self.reply(request);
+        let header = response.headers().get("x-amzn-errortype");
         Answer {
             status: response.status().as_u16(),
+            code: header.map(|code| code.to_str().unwrap().to_owned()),
             text: String::from_utf8(response.body().to_vec()).unwrap(),
         }
     }
@@ -105,6 +137,23 @@ impl Answer {
     pub(crate) fn refused(self, status: u16, code: &str) {
         assert_eq!(self.status, status, "{}", self.text);
         self.has(&format!("<Code>{code}</Code>"));
+    }
+
+    /// The answer must be this refusal of a JSON service.
+    #[track_caller]
+    pub(crate) fn refused_json(self, status: u16, code: &str) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        match &self.code {
+            Some(found) => assert_eq!(found, code, "{}", self.text),
+            None => self.has(&format!("\"__type\":\"{code}\"")),
+        }
+        self
+    }
+
+    /// The answer's body as JSON.
+    #[track_caller]
+    pub(crate) fn value(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap()
     }
 
     /// The text of the first element of a name.

@@ -3,11 +3,12 @@
 //! An operation reads its input with [`input`] into a type with `#[serde(deny_unknown_fields)]`, which is how unknown
 //! members are refused, and answers with [`answer`].
 
-pub(super) mod ecr;
+pub(crate) mod ecr;
 pub(super) mod events;
 pub(super) mod kms;
 pub(super) mod logs;
 pub(super) mod sqs;
+mod tags;
 
 use bytes::Bytes;
 use http::HeaderValue;
