@@ -1,0 +1,387 @@
+//! The parallel walk: every step starts the moment its last dependency is usable, longest remaining path first.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use serde_json::Value;
+use tubectl_clock::Clock;
+
+use crate::apply::cancel::Cancel;
+use crate::event::EventKind;
+use crate::event::Events;
+use crate::graph::Graph;
+use crate::plan::Action;
+use crate::plan::Plan;
+use crate::plan::Step;
+use crate::resource::id::ResourceId;
+use crate::resource::unknown;
+use crate::resource::unknown::Outputs;
+use crate::state::journal::Journal;
+use crate::state::journal::JournalError;
+
+/// How many steps run at once. A stack is rarely wider; AWS's rate limits are shared by all of them.
+const AT_ONCE: usize = 32;
+
+/// A step as it is handed to whoever does it: every value that it refers to is known.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// What is to be done about what.
+    pub step: Step,
+    /// The fields, with nothing unknown left in them.
+    pub spec: Value,
+    /// What everything before it gave.
+    pub known: Outputs,
+    /// The same for every attempt at this step: AWS recognises a repeated request by it.
+    pub token: String,
+}
+
+/// What a walk came to.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What was done.
+    pub applied: BTreeSet<ResourceId>,
+    /// What failed, and why.
+    pub failed: BTreeMap<ResourceId, String>,
+    /// What was not tried, and which failure stood before it.
+    pub skipped: BTreeMap<ResourceId, ResourceId>,
+    /// What was not started because the user stopped the run.
+    pub unstarted: BTreeSet<ResourceId>,
+    /// What is known now.
+    pub outputs: Outputs,
+    /// How long each took.
+    pub took: BTreeMap<ResourceId, Duration>,
+}
+
+impl Outcome {
+    /// Whether everything was done.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty() && self.skipped.is_empty() && self.unstarted.is_empty()
+    }
+}
+
+/// What a walk works with.
+pub struct Tools<'a> {
+    /// Time.
+    pub clock: Clock,
+    /// Who hears of it.
+    pub events: &'a Events,
+    /// Whether to stop.
+    pub cancel: &'a Cancel,
+    /// What was intended and what came of it.
+    pub journal: &'a Journal,
+    /// How long a step is expected to take.
+    pub expected: &'a dyn Fn(&ResourceId) -> Duration,
+}
+
+/// Does every step of the plan with `perform`, which gives the outputs of what it made.
+///
+/// # Errors
+/// Only when the journal cannot be written: then nothing more is started. A failed step is part of the outcome.
+pub async fn walk<E: std::error::Error>(
+    plan: &Plan,
+    graph: &Graph,
+    tools: &Tools<'_>,
+    perform: impl AsyncFn(Ready) -> Result<BTreeMap<String, String>, E>,
+) -> Result<Outcome, JournalError> {
+    let remaining = graph.remaining(|id| expected(plan, tools, id));
+    let dependents = graph.dependents();
+    let mut missing: BTreeMap<&ResourceId, usize> =
+        graph.ids().map(|id| (id, graph.dependencies(id).count())).collect();
+    let mut ready: BTreeSet<(std::cmp::Reverse<Duration>, &ResourceId)> = BTreeSet::new();
+    for (id, count) in &missing {
+        if *count == 0 {
+            ready.insert((std::cmp::Reverse(remaining[*id]), id));
+        }
+    }
+    let mut outcome = Outcome {
+        outputs: plan.known.clone(),
+        ..Outcome::default()
+    };
+    let mut running = FuturesUnordered::new();
+    loop {
+        while running.len() < AT_ONCE && !tools.cancel.is_draining() {
+            let Some((_, id)) = ready.pop_first() else { break };
+            let step = &plan.steps[id];
+            running.push(attempt(step, outcome.outputs.clone(), tools, &perform));
+        }
+        let ended = tokio::select! {
+            biased;
+            () = tools.cancel.abandoned() => break,
+            ended = running.next() => ended,
+        };
+        let Some((id, took, result)) = ended else { break };
+        match result? {
+            Ok(outputs) => {
+                outcome.outputs.insert(id.clone(), outputs);
+                outcome.took.insert(id.clone(), took);
+                outcome.applied.insert(id.clone());
+                for dependent in &dependents[&id] {
+                    let count = missing.get_mut(dependent).expect("every dependent is in the graph");
+                    *count -= 1;
+                    if *count == 0 && !outcome.skipped.contains_key(*dependent) {
+                        ready.insert((std::cmp::Reverse(remaining[*dependent]), dependent));
+                    }
+                }
+            }
+            Err(error) => {
+                skip_branch(&id, &dependents, &mut outcome, tools.events);
+                outcome.failed.insert(id, error);
+            }
+        }
+    }
+    let left = graph.ids().filter(|id| {
+        !outcome.applied.contains(*id) && !outcome.failed.contains_key(*id) && !outcome.skipped.contains_key(*id)
+    });
+    outcome.unstarted = left.cloned().collect();
+    Ok(outcome)
+}
+
+fn expected(plan: &Plan, tools: &Tools<'_>, id: &ResourceId) -> Duration {
+    match plan.steps[id].action {
+        Action::Nothing => Duration::ZERO,
+        Action::Create | Action::Update { .. } | Action::Await | Action::Replace { .. } => (tools.expected)(id),
+    }
+}
+
+type Attempt = (
+    ResourceId,
+    Duration,
+    Result<Result<BTreeMap<String, String>, String>, JournalError>,
+);
+
+async fn attempt<E: std::error::Error>(
+    step: &Step,
+    known: Outputs,
+    tools: &Tools<'_>,
+    perform: &impl AsyncFn(Ready) -> Result<BTreeMap<String, String>, E>,
+) -> Attempt {
+    let id = step.desired.id.clone();
+    if step.action == Action::Nothing {
+        let outputs = known.get(&id).cloned().unwrap_or_default();
+        return (id, Duration::ZERO, Ok(Ok(outputs)));
+    }
+    let begun = tools.clock.now();
+    tools.events.emit(EventKind::Started {
+        id: id.clone(),
+        action: verb(&step.action).to_owned(),
+        expected: (tools.expected)(&id),
+    });
+    let result = journalled(step, known, tools, perform).await;
+    let took = tools.clock.since(begun);
+    match &result {
+        Ok(Ok(_)) => tools.events.emit(EventKind::Applied { id: id.clone(), took }),
+        Ok(Err(error)) => tools.events.emit(EventKind::Failed {
+            id: id.clone(),
+            error: error.clone(),
+        }),
+        Err(_) => {}
+    }
+    (id, took, result)
+}
+
+async fn journalled<E: std::error::Error>(
+    step: &Step,
+    known: Outputs,
+    tools: &Tools<'_>,
+    perform: &impl AsyncFn(Ready) -> Result<BTreeMap<String, String>, E>,
+) -> Result<Result<BTreeMap<String, String>, String>, JournalError> {
+    let id = &step.desired.id;
+    let token = tools.journal.intend(id, verb(&step.action)).await?;
+    let spec = unknown::resolve(&step.desired.spec, &known);
+    let begun = tools.clock.now();
+    match perform(Ready {
+        step: step.clone(),
+        spec,
+        known,
+        token,
+    })
+    .await
+    {
+        Ok(outputs) => {
+            tools.journal.done(id, &outputs, tools.clock.since(begun)).await?;
+            Ok(Ok(outputs))
+        }
+        Err(error) => {
+            let error = with_causes(&error);
+            tools.journal.failed(id, &error).await?;
+            Ok(Err(error))
+        }
+    }
+}
+
+fn skip_branch(
+    failed: &ResourceId,
+    dependents: &BTreeMap<&ResourceId, BTreeSet<&ResourceId>>,
+    outcome: &mut Outcome,
+    events: &Events,
+) {
+    let mut branch: Vec<&ResourceId> = dependents[failed].iter().copied().collect();
+    while let Some(id) = branch.pop() {
+        if outcome.skipped.insert(id.clone(), failed.clone()).is_none() {
+            events.emit(EventKind::Skipped {
+                id: id.clone(),
+                because: failed.clone(),
+            });
+            branch.extend(dependents[id].iter().copied());
+        }
+    }
+}
+
+fn verb(action: &Action) -> &'static str {
+    match action {
+        Action::Create => "create",
+        Action::Update { .. } => "update",
+        Action::Await => "await",
+        Action::Replace { .. } => "replace",
+        Action::Nothing => "leave",
+    }
+}
+
+/// An error and its causes in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan;
+    use crate::resource::desired::Desired;
+    use crate::resource::kind::Kind;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("denied")]
+    struct Denied;
+
+    struct Run {
+        started: Vec<(String, u64)>,
+        outcome: Outcome,
+        took: Duration,
+    }
+
+    /// Walks resources `(name, seconds, needs)`; a step of 0 seconds fails.
+    async fn run(resources: &[(&str, u64, &[&str])], cancel: Cancel, stop_at: Option<u64>) -> Run {
+        let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
+        let desired: Vec<Desired> = resources
+            .iter()
+            .map(|(name, _, needs)| {
+                let needs = needs.iter().map(|need| ResourceId::new("queue", need));
+                Desired::new(Kind::Queue, name, *name, json!({})).after(needs)
+            })
+            .collect();
+        let graph = Graph::new(&desired).unwrap();
+        let plan = plan::plan(&graph, &desired, &[]).unwrap();
+        let seconds: BTreeMap<ResourceId, u64> = resources
+            .iter()
+            .map(|(name, seconds, _)| (ResourceId::new("queue", name), *seconds))
+            .collect();
+        let started = RefCell::new(Vec::new());
+        let (events, _listener) = Events::channel(clock);
+        let journal = Journal::in_memory();
+        let expected = |id: &ResourceId| Duration::from_secs(seconds[id]);
+        let tools = Tools {
+            clock,
+            events: &events,
+            cancel: &cancel,
+            journal: &journal,
+            expected: &expected,
+        };
+        let perform = async |ready: Ready| {
+            let id = ready.step.desired.id;
+            started
+                .borrow_mut()
+                .push((id.to_string(), clock.since(Timestamp::UNIX_EPOCH).as_secs()));
+            clock.sleep(Duration::from_secs(seconds[&id])).await;
+            if seconds[&id] == 0 {
+                Err(Denied)
+            } else {
+                Ok(BTreeMap::new())
+            }
+        };
+        let stopper = async {
+            if let Some(at) = stop_at {
+                clock.sleep(Duration::from_secs(at)).await;
+                cancel.escalate();
+            }
+            std::future::pending::<()>().await;
+        };
+        let outcome = tokio::select! {
+            outcome = walk(&plan, &graph, &tools, perform) => outcome.unwrap(),
+            () = stopper => unreachable!("the stopper never ends"),
+        };
+        Run {
+            started: started.into_inner(),
+            outcome,
+            took: clock.since(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    fn names(started: &[(String, u64)]) -> Vec<String> {
+        started
+            .iter()
+            .map(|(id, at)| format!("{at}:{}", id.trim_start_matches("queue/")))
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_starts_the_moment_its_last_dependency_is_usable() {
+        let run = run(
+            &[("a", 5, &[]), ("b", 2, &[]), ("c", 3, &["b"]), ("d", 1, &["a", "c"])],
+            Cancel::default(),
+            None,
+        )
+        .await;
+        assert_eq!(names(&run.started), ["0:a", "0:b", "2:c", "5:d"]);
+        assert_eq!(run.took, Duration::from_secs(6));
+        assert!(run.outcome.is_complete());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_remaining_path_starts_first() {
+        let run = run(
+            &[("a", 1, &[]), ("b", 2, &[]), ("z", 9, &["b"])],
+            Cancel::default(),
+            None,
+        )
+        .await;
+        assert_eq!(names(&run.started)[0], "0:b");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_stops_only_its_own_branch() {
+        let run = run(
+            &[("a", 0, &[]), ("b", 1, &["a"]), ("c", 1, &["b"]), ("d", 2, &[])],
+            Cancel::default(),
+            None,
+        )
+        .await;
+        assert_eq!(run.outcome.failed.values().collect::<Vec<_>>(), ["denied"]);
+        assert_eq!(run.outcome.skipped.len(), 2);
+        assert!(run.outcome.applied.contains(&ResourceId::new("queue", "d")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_finishes_what_runs_and_starts_nothing() {
+        let run = run(&[("a", 5, &[]), ("b", 1, &["a"])], Cancel::default(), Some(2)).await;
+        assert!(run.outcome.applied.contains(&ResourceId::new("queue", "a")));
+        assert_eq!(run.outcome.unstarted.len(), 1);
+    }
+}

@@ -1,0 +1,316 @@
+//! What is to be done: what should be, against what is. Pure; it decides everything but order and waiting.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::error::Hint;
+use crate::graph::Graph;
+use crate::resource::desired::Desired;
+use crate::resource::diff::Change;
+use crate::resource::diff::diff;
+use crate::resource::id::ResourceId;
+use crate::resource::observed::Observed;
+use crate::resource::observed::Readiness;
+use crate::resource::unknown;
+use crate::resource::unknown::Outputs;
+
+/// What is to be done about one resource.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Action {
+    /// It does not exist.
+    Create,
+    /// It exists and differs.
+    Update {
+        /// How.
+        changes: Vec<Change>,
+    },
+    /// It exists as it should be and is not usable yet.
+    Await,
+    /// It exists, failed, and is made anew.
+    Replace {
+        /// Why it failed.
+        because: String,
+    },
+    /// It is as it should be.
+    Nothing,
+}
+
+/// One resource and what is to be done about it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// What it should be.
+    #[serde(flatten)]
+    pub desired: Desired,
+    /// What is to be done.
+    #[serde(flatten)]
+    pub action: Action,
+}
+
+/// Everything that is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Each resource of the stack, in order of its id.
+    pub steps: BTreeMap<ResourceId, Step>,
+    /// What the stack owns and no longer wants.
+    pub removals: Vec<Observed>,
+    /// What is known already.
+    pub known: Outputs,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Error, PartialEq)]
+pub enum PlanError {
+    /// A field changed that AWS does not change on an existing resource.
+    #[error("`{id}` exists with {path} = {before}, and cannot become {after} while it exists")]
+    Immutable {
+        /// The resource.
+        id: ResourceId,
+        /// The field.
+        path: String,
+        /// What it is.
+        before: String,
+        /// What the stack wants.
+        after: String,
+    },
+}
+
+impl Hint for PlanError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Immutable { path, .. } => {
+                vec![format!("set {path} back, or take the stack down and up again")]
+            }
+        }
+    }
+}
+
+/// Plans how what is becomes what should be.
+pub fn plan(graph: &Graph, desired: &[Desired], observed: &[Observed]) -> Result<Plan, PlanError> {
+    let found: BTreeMap<&ResourceId, &Observed> = observed.iter().map(|observed| (&observed.id, observed)).collect();
+    let known: Outputs = observed
+        .iter()
+        .map(|observed| (observed.id.clone(), observed.outputs.clone()))
+        .collect();
+    let wanted: BTreeMap<&ResourceId, &Desired> = desired.iter().map(|desired| (&desired.id, desired)).collect();
+    let mut steps = BTreeMap::new();
+    for id in graph.ids() {
+        let desired = wanted[id];
+        let action = action(desired, found.get(id).copied(), &known)?;
+        steps.insert(
+            id.clone(),
+            Step {
+                desired: desired.clone(),
+                action,
+            },
+        );
+    }
+    let removals = observed
+        .iter()
+        .filter(|observed| !wanted.contains_key(&observed.id))
+        .cloned()
+        .collect();
+    Ok(Plan { steps, removals, known })
+}
+
+fn action(desired: &Desired, observed: Option<&Observed>, known: &Outputs) -> Result<Action, PlanError> {
+    let Some(observed) = observed else {
+        return Ok(Action::Create);
+    };
+    if let Readiness::Failed(because) = &observed.readiness {
+        return Ok(Action::Replace {
+            because: because.clone(),
+        });
+    }
+    if observed.readiness == Readiness::Leaving {
+        return Ok(Action::Create);
+    }
+    let changes = diff(&unknown::resolve(&desired.spec, known), &observed.spec);
+    if let Some(change) = changes.iter().find(|change| is_immutable(desired, change)) {
+        return Err(PlanError::Immutable {
+            id: desired.id.clone(),
+            path: change.path.clone(),
+            before: change.before.as_ref().map_or("nothing".to_owned(), ToString::to_string),
+            after: change.after.to_string(),
+        });
+    }
+    Ok(match observed.readiness {
+        _ if !changes.is_empty() => Action::Update { changes },
+        Readiness::Waiting(_) => Action::Await,
+        _ => Action::Nothing,
+    })
+}
+
+fn is_immutable(desired: &Desired, change: &Change) -> bool {
+    let field = change.path.split(['.', '[']).next().unwrap_or_default();
+    desired.kind.immutable_fields().contains(&field)
+}
+
+impl Plan {
+    /// Whether everything is as it should be.
+    pub fn is_empty(&self) -> bool {
+        self.removals.is_empty() && self.steps.values().all(|step| step.action == Action::Nothing)
+    }
+
+    /// The steps that do something.
+    pub fn work(&self) -> impl Iterator<Item = &Step> {
+        self.steps.values().filter(|step| step.action != Action::Nothing)
+    }
+
+    /// How many are created, changed, awaited and removed.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts {
+            removed: self.removals.len(),
+            ..Counts::default()
+        };
+        for step in self.steps.values() {
+            match step.action {
+                Action::Create | Action::Replace { .. } => counts.created += 1,
+                Action::Update { .. } => counts.changed += 1,
+                Action::Await => counts.awaited += 1,
+                Action::Nothing => counts.unchanged += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// How many resources a plan touches, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Made.
+    pub created: usize,
+    /// Changed in place.
+    pub changed: usize,
+    /// Only waited for.
+    pub awaited: usize,
+    /// Removed.
+    pub removed: usize,
+    /// Left as they are.
+    pub unchanged: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use serde_json::json;
+
+    use super::*;
+    use crate::resource::kind::Kind;
+
+    fn vpc(cidr: &str) -> Desired {
+        Desired::new(Kind::Vpc, "main", "tube", json!({"cidr": cidr, "tags": {"a": "b"}}))
+    }
+
+    fn subnet() -> Desired {
+        Desired::new(Kind::Subnet, "a", "tube-a", json!({"vpc": "unknown(vpc/main#id)"}))
+    }
+
+    fn found(desired: &Desired, spec: Value, readiness: Readiness) -> Observed {
+        let outputs = BTreeMap::from([("id".to_owned(), "vpc-1".to_owned())]);
+        Observed {
+            id: desired.id.clone(),
+            kind: desired.kind,
+            spec,
+            outputs,
+            readiness,
+        }
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "tables read better with plain literals")]
+    fn check(desired: &[Desired], observed: Vec<Observed>, expected: &[&str]) {
+        let graph = Graph::new(desired).unwrap();
+        let plan = plan(&graph, desired, &observed).unwrap();
+        let mut told: Vec<String> = plan
+            .steps
+            .values()
+            .map(|step| format!("{} {}", verb(&step.action), step.desired.id))
+            .collect();
+        told.extend(plan.removals.iter().map(|removal| format!("remove {}", removal.id)));
+        assert_eq!(told, expected);
+    }
+
+    fn verb(action: &Action) -> &'static str {
+        match action {
+            Action::Create => "create",
+            Action::Update { .. } => "update",
+            Action::Await => "await",
+            Action::Replace { .. } => "replace",
+            Action::Nothing => "leave",
+        }
+    }
+
+    #[test]
+    fn in_an_empty_account_everything_is_created() {
+        check(
+            &[vpc("10.0.0.0/16"), subnet()],
+            vec![],
+            &["create subnet/a", "create vpc/main"],
+        );
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_is_left_alone() {
+        let vpc = vpc("10.0.0.0/16");
+        check(
+            &[vpc.clone()],
+            vec![found(&vpc, vpc.spec.clone(), Readiness::Ready)],
+            &["leave vpc/main"],
+        );
+    }
+
+    #[test]
+    fn a_reference_to_what_exists_is_compared_by_its_value() {
+        let (vpc, subnet) = (vpc("10.0.0.0/16"), subnet());
+        let observed = vec![
+            found(&vpc, vpc.spec.clone(), Readiness::Ready),
+            found(&subnet, json!({"vpc": "vpc-1"}), Readiness::Ready),
+        ];
+        check(&[vpc, subnet], observed, &["leave subnet/a", "leave vpc/main"]);
+    }
+
+    #[test]
+    fn what_differs_is_changed_what_is_on_its_way_awaited_what_failed_replaced() {
+        let vpc = vpc("10.0.0.0/16");
+        let other_tags = json!({"cidr": "10.0.0.0/16", "tags": {"a": "c"}});
+        check(
+            &[vpc.clone()],
+            vec![found(&vpc, other_tags, Readiness::Ready)],
+            &["update vpc/main"],
+        );
+        let waiting = Readiness::Waiting("pending".to_owned());
+        check(
+            &[vpc.clone()],
+            vec![found(&vpc, vpc.spec.clone(), waiting)],
+            &["await vpc/main"],
+        );
+        let failed = Readiness::Failed("no capacity".to_owned());
+        check(
+            &[vpc.clone()],
+            vec![found(&vpc, vpc.spec.clone(), failed)],
+            &["replace vpc/main"],
+        );
+    }
+
+    #[test]
+    fn what_the_stack_no_longer_has_is_removed() {
+        let vpc = vpc("10.0.0.0/16");
+        check(
+            &[],
+            vec![found(&vpc, vpc.spec.clone(), Readiness::Ready)],
+            &["remove vpc/main"],
+        );
+    }
+
+    #[test]
+    fn a_field_that_cannot_change_is_refused_with_both_values() {
+        let desired = [vpc("10.1.0.0/16")];
+        let observed = [found(&desired[0], vpc("10.0.0.0/16").spec, Readiness::Ready)];
+        let error = plan(&Graph::new(&desired).unwrap(), &desired, &observed).unwrap_err();
+        let message =
+            "`vpc/main` exists with cidr = \"10.0.0.0/16\", and cannot become \"10.1.0.0/16\" while it exists";
+        assert_eq!(error.to_string(), message);
+    }
+}

@@ -1,0 +1,104 @@
+//! How what is differs from what should be.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::resource::unknown;
+
+/// One field that differs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Change {
+    /// Where the field is, as in `tags.Name` or `ingress[0].port`.
+    pub path: String,
+    /// What it is; none when it is missing.
+    pub before: Option<Value>,
+    /// What it should be.
+    pub after: Value,
+}
+
+/// The fields of `desired` that `live` does not have so. What `live` has beyond them is not ours to judge.
+///
+/// A value that is not known yet cannot differ: it belongs to something that is to be created, and the step that
+/// follows compares again.
+pub fn diff(desired: &Value, live: &Value) -> Vec<Change> {
+    let mut changes = Vec::new();
+    compare("", desired, Some(live), &mut changes);
+    changes
+}
+
+fn compare(path: &str, desired: &Value, live: Option<&Value>, changes: &mut Vec<Change>) {
+    match (desired, live) {
+        (Value::Object(desired), Some(Value::Object(live))) => {
+            for (name, value) in desired {
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
+                compare(&path, value, live.get(name), changes);
+            }
+        }
+        (Value::Array(desired), Some(Value::Array(live))) if desired.len() == live.len() => {
+            for (place, (desired, live)) in desired.iter().zip(live).enumerate() {
+                compare(&format!("{path}[{place}]"), desired, Some(live), changes);
+            }
+        }
+        // Nothing and an empty collection mean the same in every API that we call.
+        (desired, None | Some(Value::Null)) if is_empty(desired) => {}
+        (desired, live) if live == Some(desired) => {}
+        (Value::String(text), _) if !unknown::in_text(text).is_empty() => {}
+        (desired, live) => changes.push(Change {
+            path: path.to_owned(),
+            before: live.cloned(),
+            after: desired.clone(),
+        }),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.values().all(is_empty),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[expect(clippy::needless_pass_by_value, reason = "tables read better with plain literals")]
+    fn check(desired: Value, live: Value, expected: &[&str]) {
+        let paths: Vec<String> = diff(&desired, &live).into_iter().map(|change| change.path).collect();
+        assert_eq!(paths, expected, "{desired} against {live}");
+    }
+
+    #[test]
+    fn fields_that_nobody_asked_for_do_not_differ() {
+        check(json!({"a": 1}), json!({"a": 1, "b": 2}), &[]);
+    }
+
+    #[test]
+    fn a_changed_and_a_missing_field_are_named_by_their_path() {
+        check(json!({"a": {"b": 1, "c": 2}}), json!({"a": {"b": 3}}), &["a.b", "a.c"]);
+    }
+
+    #[test]
+    fn a_list_of_the_same_length_differs_by_element_and_another_as_a_whole() {
+        check(json!({"a": [1, 2]}), json!({"a": [1, 3]}), &["a[1]"]);
+        check(json!({"a": [1, 2]}), json!({"a": [1]}), &["a"]);
+    }
+
+    #[test]
+    fn nothing_and_empty_are_the_same() {
+        check(json!({"a": [], "b": {}, "c": null}), json!({}), &[]);
+    }
+
+    #[test]
+    fn what_is_not_known_yet_cannot_differ() {
+        check(json!({"vpc": "unknown(vpc/main#id)"}), json!({"vpc": "vpc-1"}), &[]);
+    }
+}

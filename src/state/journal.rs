@@ -1,0 +1,446 @@
+//! Intents and outcomes, append-only: each intent is on disk before the call that it announces, each outcome after.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde::Serialize;
+use sha2::Digest;
+use sha2::Sha256;
+use thiserror::Error;
+
+use crate::error::Hint;
+use crate::resource::id::ResourceId;
+use crate::state::store::Store;
+
+/// The version of the journal's format. A journal of a newer one is refused.
+pub const FORMAT: u32 = 1;
+
+/// A journal longer than this is written anew as one snapshot when it is opened.
+const COMPACT_ABOVE: usize = 5_000;
+
+/// What tubectl intended and what came of it.
+pub struct Journal {
+    store: Store,
+    state: Mutex<State>,
+    gate: Option<Gate>,
+}
+
+/// What stands between the journal and its store: tests of crashes let it never come back.
+pub type Gate = Arc<dyn Fn(&Entry) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "kebab-case")]
+pub enum Entry {
+    /// The first line: everything before it, and the format of what follows.
+    Snapshot {
+        /// The version of the format.
+        format: u32,
+        /// Everything before.
+        state: State,
+    },
+    /// Something is about to be done.
+    Intent {
+        /// To what.
+        id: ResourceId,
+        /// What.
+        action: String,
+        /// What AWS recognises a repeated request by.
+        token: String,
+    },
+    /// It was done.
+    Done {
+        /// To what.
+        id: ResourceId,
+        /// What it gave.
+        outputs: BTreeMap<String, String>,
+        /// How long it took, in milliseconds.
+        took: u64,
+    },
+    /// It failed.
+    Failed {
+        /// What.
+        id: ResourceId,
+        /// Why.
+        error: String,
+    },
+    /// The stack was taken down and proved gone.
+    Gone,
+}
+
+/// What the lines of a journal add up to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The stack instance: a short id that its tags carry.
+    pub instance: String,
+    /// What exists, as far as the journal knows.
+    pub resources: BTreeMap<ResourceId, Recorded>,
+    /// What was begun and has no outcome.
+    pub open: BTreeMap<ResourceId, String>,
+    /// How long each resource took, in milliseconds; a new instance keeps what older ones learned.
+    pub history: BTreeMap<ResourceId, u64>,
+    /// How often each resource was finished: a new attempt after that is a new request.
+    pub finished: BTreeMap<ResourceId, u64>,
+}
+
+/// What the journal knows of one resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// What it gave.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// Why a journal cannot be read or written.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The store failed.
+    #[error("cannot use {store}")]
+    Store {
+        /// Which.
+        store: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line in the middle is not what tubectl wrote.
+    #[error("line {line} of {store} cannot be read")]
+    Corrupt {
+        /// Which store.
+        store: String,
+        /// Which line, counted from one.
+        line: usize,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A newer tubectl wrote it.
+    #[error("{store} has format {format}; this tubectl reads up to {FORMAT}")]
+    Newer {
+        /// Which store.
+        store: String,
+        /// Its format.
+        format: u32,
+    },
+}
+
+impl Hint for JournalError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Store { .. } => vec![
+                "make the folder writable and see that the disk has room, then run it again; nothing was lost"
+                    .to_owned(),
+            ],
+            Self::Corrupt { store, .. } => vec![format!(
+                "move {store} aside and run it again: everything the stack owns is found by its tags and adopted"
+            )],
+            Self::Newer { .. } => vec!["use the tubectl that wrote it, or a newer one".to_owned()],
+        }
+    }
+}
+
+impl Journal {
+    /// A journal in memory, for a run that leaves nothing on disk.
+    pub fn in_memory() -> Self {
+        Self {
+            store: Store::memory(),
+            state: Mutex::default(),
+            gate: None,
+        }
+    }
+
+    /// Opens what a store holds. A last line that a crash tore off is left out: its call had not been made, or is
+    /// found again by its tags.
+    pub fn open(store: Store) -> Result<Self, JournalError> {
+        let text = store.read().map_err(|source| JournalError::Store {
+            store: store.name().to_owned(),
+            source,
+        })?;
+        let (state, torn) = fold(&text, store.name())?;
+        let journal = Self {
+            store,
+            state: Mutex::new(state),
+            gate: None,
+        };
+        if torn || text.lines().count() > COMPACT_ABOVE {
+            journal.compact()?;
+        }
+        Ok(journal)
+    }
+
+    /// The same journal behind a gate.
+    #[must_use]
+    pub fn behind(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// What the journal adds up to.
+    pub fn state(&self) -> State {
+        self.lock().clone()
+    }
+
+    /// Begins an instance of the stack, or goes on with one: what older ones learned is kept.
+    pub fn begin(&self, instance: &str) -> Result<(), JournalError> {
+        if self.lock().instance == instance {
+            return Ok(());
+        }
+        let history = std::mem::take(&mut self.lock().history);
+        *self.lock() = State {
+            instance: instance.to_owned(),
+            history,
+            ..State::default()
+        };
+        self.compact()
+    }
+
+    /// Writes down that something is about to be done; gives the token that every attempt at it shares.
+    pub async fn intend(&self, id: &ResourceId, action: &str) -> Result<String, JournalError> {
+        let token = self.lock().token(id);
+        let entry = Entry::Intent {
+            id: id.clone(),
+            action: action.to_owned(),
+            token: token.clone(),
+        };
+        self.append(entry).await?;
+        Ok(token)
+    }
+
+    /// Writes down what came of it.
+    pub async fn done(
+        &self,
+        id: &ResourceId,
+        outputs: &BTreeMap<String, String>,
+        took: Duration,
+    ) -> Result<(), JournalError> {
+        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.append(Entry::Done {
+            id: id.clone(),
+            outputs: outputs.clone(),
+            took,
+        })
+        .await
+    }
+
+    /// Writes down that it failed.
+    pub async fn failed(&self, id: &ResourceId, error: &str) -> Result<(), JournalError> {
+        self.append(Entry::Failed {
+            id: id.clone(),
+            error: error.to_owned(),
+        })
+        .await
+    }
+
+    /// Writes down that nothing is left.
+    pub async fn gone(&self) -> Result<(), JournalError> {
+        self.append(Entry::Gone).await
+    }
+
+    async fn append(&self, entry: Entry) -> Result<(), JournalError> {
+        if let Some(gate) = &self.gate {
+            gate(&entry).await;
+        }
+        let line = serde_json::to_string(&entry).expect("entries have no keys that JSON lacks");
+        self.store.append(&line).map_err(|source| JournalError::Store {
+            store: self.store.name().to_owned(),
+            source,
+        })?;
+        self.lock().apply(entry);
+        Ok(())
+    }
+
+    fn compact(&self) -> Result<(), JournalError> {
+        let entry = Entry::Snapshot {
+            format: FORMAT,
+            state: self.state(),
+        };
+        let line = serde_json::to_string(&entry).expect("entries have no keys that JSON lacks");
+        self.store
+            .replace(&format!("{line}\n"))
+            .map_err(|source| JournalError::Store {
+                store: self.store.name().to_owned(),
+                source,
+            })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn apply(&mut self, entry: Entry) {
+        match entry {
+            Entry::Snapshot { state, .. } => *self = state,
+            Entry::Intent { id, action, .. } => {
+                self.open.insert(id, action);
+            }
+            Entry::Done { id, outputs, took } => {
+                self.open.remove(&id);
+                self.history.insert(id.clone(), took);
+                *self.finished.entry(id.clone()).or_default() += 1;
+                self.resources.insert(id, Recorded { outputs });
+            }
+            Entry::Failed { id, .. } => {
+                self.open.remove(&id);
+            }
+            Entry::Gone => {
+                let history = std::mem::take(&mut self.history);
+                *self = Self {
+                    history,
+                    ..Self::default()
+                };
+            }
+        }
+    }
+
+    /// The same text for every attempt at one piece of work, another for every other.
+    fn token(&self, id: &ResourceId) -> String {
+        let count = self.finished.get(id).copied().unwrap_or(0);
+        let digest = Sha256::digest(format!("{}/{id}/{count}", self.instance));
+        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Adds the lines up, and says whether the last one was torn.
+fn fold(text: &str, store: &str) -> Result<(State, bool), JournalError> {
+    let mut state = State::default();
+    let count = text.lines().count();
+    for (place, line) in text.lines().enumerate() {
+        match serde_json::from_str::<Entry>(line) {
+            Ok(Entry::Snapshot { format, .. }) if format > FORMAT => {
+                return Err(JournalError::Newer {
+                    store: store.to_owned(),
+                    format,
+                });
+            }
+            Ok(entry) => state.apply(entry),
+            Err(_) if place + 1 == count && !text.ends_with('\n') => return Ok((state, true)),
+            Err(source) => {
+                // A newer format may have entries or fields that this one cannot read at all.
+                if let Some(format) = format_of(line).filter(|format| *format > FORMAT) {
+                    return Err(JournalError::Newer {
+                        store: store.to_owned(),
+                        format,
+                    });
+                }
+                return Err(JournalError::Corrupt {
+                    store: store.to_owned(),
+                    line: place + 1,
+                    source,
+                });
+            }
+        }
+    }
+    Ok((state, false))
+}
+
+fn format_of(line: &str) -> Option<u32> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    line.get("format")?.as_u64()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> ResourceId {
+        ResourceId::new("vpc", "main")
+    }
+
+    async fn filled(store: Store) -> Journal {
+        let journal = Journal::open(store).unwrap();
+        journal.begin("a1b2c3").unwrap();
+        journal.intend(&id(), "create").await.unwrap();
+        let outputs = BTreeMap::from([("id".to_owned(), "vpc-1".to_owned())]);
+        journal.done(&id(), &outputs, Duration::from_secs(2)).await.unwrap();
+        journal.intend(&ResourceId::new("subnet", "a"), "create").await.unwrap();
+        journal
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_read_again() {
+        let store = Store::memory();
+        let written = filled(store.clone()).await.state();
+        assert_eq!(Journal::open(store).unwrap().state(), written);
+        assert_eq!(
+            written.open.keys().collect::<Vec<_>>(),
+            [&ResourceId::new("subnet", "a")]
+        );
+    }
+
+    #[tokio::test]
+    async fn every_attempt_shares_a_token_until_one_is_done() {
+        let journal = Journal::open(Store::memory()).unwrap();
+        journal.begin("a1b2c3").unwrap();
+        let first = journal.intend(&id(), "create").await.unwrap();
+        let second = journal.intend(&id(), "create").await.unwrap();
+        journal.done(&id(), &BTreeMap::new(), Duration::ZERO).await.unwrap();
+        let third = journal.intend(&id(), "create").await.unwrap();
+        assert_eq!(first, second);
+        assert_ne!(second, third);
+    }
+
+    #[tokio::test]
+    async fn a_torn_last_line_is_left_out() {
+        let store = Store::memory();
+        let whole = filled(store.clone()).await.state();
+        let text = store.read().unwrap();
+        store.replace(&format!("{text}{{\"entry\":\"do")).unwrap();
+        assert_eq!(Journal::open(store).unwrap().state(), whole);
+    }
+
+    #[tokio::test]
+    async fn a_broken_line_in_the_middle_is_named() {
+        let store = Store::memory();
+        filled(store.clone()).await;
+        let text = store.read().unwrap();
+        store.replace(&text.replacen("\"done\"", "\"dane\"", 1)).unwrap();
+        let error = Journal::open(store).err().unwrap();
+        assert_eq!(error.to_string(), "line 3 of the journal in memory cannot be read");
+        assert!(error.hints()[0].contains("found by its tags"));
+    }
+
+    #[tokio::test]
+    async fn a_newer_format_is_refused_even_when_its_entries_are_unknown() {
+        for line in [
+            r#"{"entry":"snapshot","format":9,"state":{"instance":"x","resources":{},"open":{},"history":{},"finished":{}}}"#,
+            r#"{"entry":"epoch","format":9}"#,
+        ] {
+            let store = Store::memory();
+            store.replace(&format!("{line}\n")).unwrap();
+            let error = Journal::open(store).err().unwrap();
+            assert_eq!(
+                error.to_string(),
+                "the journal in memory has format 9; this tubectl reads up to 1"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stack_that_is_gone_leaves_only_what_it_learned() {
+        let journal = filled(Store::memory()).await;
+        journal.gone().await.unwrap();
+        let state = journal.state();
+        assert!(state.resources.is_empty() && state.open.is_empty() && state.instance.is_empty());
+        assert_eq!(state.history[&id()], 2000);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_written_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = camino::Utf8Path::from_path(folder.path()).unwrap().join("file");
+        std::fs::write(&path, "").unwrap();
+        let journal = Journal::open(Store::File(path.join("journal.jsonl"))).unwrap();
+        assert!(
+            journal
+                .begin("a1b2c3")
+                .unwrap_err()
+                .to_string()
+                .starts_with("cannot use")
+        );
+    }
+}

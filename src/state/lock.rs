@@ -1,0 +1,333 @@
+//! The lease: one writer at a time, even when the last one was killed.
+//!
+//! A lease names its owner (host, process, and when that process started), when it expires, and a fencing number that
+//! only grows. Where the owner's process is gone, the same host takes over at once; another host waits for the expiry
+//! or for `tubectl unlock`. Nothing releases a lease in `Drop`: a killed process would not either.
+
+use std::time::Duration;
+
+use camino::Utf8Path;
+use camino::Utf8PathBuf;
+use fs_err as fs;
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::error::Hint;
+use crate::state::store::write_whole;
+
+/// How long a lease lasts without a heartbeat.
+pub const LASTS: Duration = Duration::from_secs(120);
+
+/// Who holds a lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The host's name.
+    pub host: String,
+    /// The process.
+    pub process: u32,
+    /// When the process started, so that a number used again is not taken for it.
+    pub started: u64,
+    /// The command that it runs.
+    pub command: String,
+}
+
+/// What the lease file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Who holds it.
+    pub owner: Owner,
+    /// Until when, unless it is renewed.
+    pub expires: Timestamp,
+    /// Grows with every holder.
+    pub fence: u64,
+}
+
+/// A lease that this process holds.
+#[derive(Debug)]
+pub struct Held {
+    path: Utf8PathBuf,
+    lease: Lease,
+}
+
+/// Why a lease cannot be had.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Somebody else holds it.
+    #[error(
+        "`{}` (process {} on {}) holds the stack until {}",
+        .0.owner.command, .0.owner.process, .0.owner.host, .0.expires.strftime("%H:%M:%S UTC")
+    )]
+    Taken(Box<Lease>),
+    /// Somebody took it over in between.
+    #[error("another process took the stack over; nothing more is done here")]
+    Fenced,
+    /// The file cannot be used.
+    #[error("cannot use {path}")]
+    File {
+        /// Which.
+        path: Utf8PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Hint for LockError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Taken(_) => vec![
+                "wait for it to end; if its machine is gone, `tubectl unlock` shows whose it is and takes it off"
+                    .to_owned(),
+            ],
+            Self::Fenced => vec!["see what the other process does: `tubectl status`".to_owned()],
+            Self::File { .. } => {
+                vec!["make the folder writable and see that the disk has room, then run it again".to_owned()]
+            }
+        }
+    }
+}
+
+impl Owner {
+    /// This process.
+    pub fn this_process(command: &str) -> Self {
+        let process = std::process::id();
+        Self {
+            host: host_name(),
+            process,
+            started: process_start(process).unwrap_or(0),
+            command: command.to_owned(),
+        }
+    }
+
+    /// Whether it is certain that the owner no longer runs: only its own host can tell.
+    fn is_gone(&self, host: &str) -> bool {
+        self.host == host && process_start(self.process) != Some(self.started)
+    }
+}
+
+/// Takes the lease, or takes it over from an owner that is gone or expired.
+pub fn acquire(path: &Utf8Path, owner: Owner, now: Timestamp) -> Result<Held, LockError> {
+    let fail = |source| LockError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let _guard = guard(path).map_err(fail)?;
+    let current = read(path).map_err(fail)?;
+    let fence = match current {
+        Some(lease) if lease.expires > now && !lease.owner.is_gone(&owner.host) && lease.owner != owner => {
+            return Err(LockError::Taken(Box::new(lease)));
+        }
+        Some(lease) => lease.fence + 1,
+        None => 1,
+    };
+    let held = Held {
+        path: path.to_owned(),
+        lease: Lease {
+            owner,
+            expires: after(now),
+            fence,
+        },
+    };
+    held.write().map_err(fail)?;
+    Ok(held)
+}
+
+/// What the lease file says, if there is one.
+pub fn read(path: &Utf8Path) -> std::io::Result<Option<Lease>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    // A lease is only ever written whole; what cannot be read is nobody's.
+    Ok(serde_json::from_str(&fs::read_to_string(path)?).ok())
+}
+
+/// Takes somebody's lease off; gives what it said.
+pub fn unlock(path: &Utf8Path) -> Result<Option<Lease>, LockError> {
+    let fail = |source| LockError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let _guard = guard(path).map_err(fail)?;
+    let Some(mut lease) = read(path).map_err(fail)? else {
+        return Ok(None);
+    };
+    let taken_off = lease.clone();
+    // The fencing number must go on growing, so the file stays.
+    lease.expires = Timestamp::UNIX_EPOCH;
+    Held {
+        path: path.to_owned(),
+        lease,
+    }
+    .write()
+    .map_err(fail)?;
+    Ok((taken_off.expires > Timestamp::UNIX_EPOCH).then_some(taken_off))
+}
+
+impl Held {
+    /// The number that only grows from holder to holder.
+    pub fn fence(&self) -> u64 {
+        self.lease.fence
+    }
+
+    /// Says that this process is still there.
+    pub fn renew(&mut self, now: Timestamp) -> Result<(), LockError> {
+        let path = self.path.clone();
+        let fail = |source| LockError::File {
+            path: path.clone(),
+            source,
+        };
+        let _guard = guard(&path).map_err(fail)?;
+        let current = read(&path).map_err(fail)?;
+        if current.is_none_or(|lease| lease.fence != self.lease.fence || lease.expires == Timestamp::UNIX_EPOCH) {
+            return Err(LockError::Fenced);
+        }
+        self.lease.expires = after(now);
+        self.write().map_err(fail)
+    }
+
+    /// Gives the lease back at the end of a command.
+    pub fn release(mut self) -> Result<(), LockError> {
+        let path = self.path.clone();
+        let fail = |source| LockError::File {
+            path: path.clone(),
+            source,
+        };
+        let _guard = guard(&path).map_err(fail)?;
+        if read(&path)
+            .map_err(fail)?
+            .is_some_and(|lease| lease.fence == self.lease.fence)
+        {
+            self.lease.expires = Timestamp::UNIX_EPOCH;
+            self.write().map_err(fail)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self) -> std::io::Result<()> {
+        write_whole(
+            &self.path,
+            &serde_json::to_string(&self.lease).expect("a lease is plain data"),
+        )
+    }
+}
+
+/// Keeps others from reading and writing the lease file between our reading and writing.
+fn guard(path: &Utf8Path) -> std::io::Result<std::fs::File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.with_extension("guard"))?;
+    let (file, _) = file.into_parts();
+    file.lock()?;
+    Ok(file)
+}
+
+fn after(now: Timestamp) -> Timestamp {
+    let lasts = SignedDuration::try_from(LASTS).expect("two minutes fit");
+    now.checked_add(lasts).unwrap_or(Timestamp::MAX)
+}
+
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
+    name.map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+}
+
+/// When a process started, in the kernel's ticks; none when there is no such process or the system does not tell.
+fn process_start(process: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The second field is the command in parentheses and may hold anything; the start is the 20th after it.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn lease(&self) -> Utf8PathBuf {
+            Utf8Path::from_path(self.0.path()).unwrap().join("lease.json")
+        }
+    }
+
+    fn folder() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn elsewhere() -> Owner {
+        Owner {
+            host: "elsewhere".to_owned(),
+            process: 1,
+            started: 1,
+            command: "tubectl up".to_owned(),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_second_writer_is_told_who_the_first_is() {
+        let folder = folder();
+        acquire(&folder.lease(), elsewhere(), at(0)).unwrap();
+        let error = acquire(&folder.lease(), Owner::this_process("tubectl down"), at(60)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`tubectl up` (process 1 on elsewhere) holds the stack until 00:02:00 UTC"
+        );
+    }
+
+    #[test]
+    fn another_host_waits_for_the_expiry() {
+        let folder = folder();
+        acquire(&folder.lease(), elsewhere(), at(0)).unwrap();
+        let held = acquire(&folder.lease(), Owner::this_process("tubectl down"), at(121)).unwrap();
+        assert_eq!(held.fence(), 2);
+    }
+
+    #[test]
+    fn the_same_host_takes_over_from_a_process_that_is_gone() {
+        let folder = folder();
+        let mut dead = Owner::this_process("tubectl up");
+        dead.started += 1;
+        acquire(&folder.lease(), dead, at(0)).unwrap();
+        acquire(&folder.lease(), Owner::this_process("tubectl up"), at(1)).unwrap();
+    }
+
+    #[test]
+    fn whoever_was_taken_over_from_cannot_renew() {
+        let folder = folder();
+        let mut first = acquire(&folder.lease(), elsewhere(), at(0)).unwrap();
+        acquire(&folder.lease(), Owner::this_process("tubectl up"), at(500)).unwrap();
+        assert!(matches!(first.renew(at(501)), Err(LockError::Fenced)));
+    }
+
+    #[test]
+    fn unlocking_says_whose_it_was_and_frees_it() {
+        let folder = folder();
+        acquire(&folder.lease(), elsewhere(), at(0)).unwrap();
+        assert_eq!(unlock(&folder.lease()).unwrap().unwrap().owner, elsewhere());
+        assert_eq!(unlock(&folder.lease()).unwrap(), None);
+        assert_eq!(
+            acquire(&folder.lease(), Owner::this_process("tubectl up"), at(1))
+                .unwrap()
+                .fence(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_released_lease_is_free() {
+        let folder = folder();
+        acquire(&folder.lease(), elsewhere(), at(0)).unwrap().release().unwrap();
+        acquire(&folder.lease(), Owner::this_process("tubectl up"), at(1)).unwrap();
+    }
+}
