@@ -15,6 +15,8 @@ mod aws;
 mod kube;
 mod registry;
 
+pub mod models;
+
 pub use crate::aws::BadFault;
 pub use crate::aws::Fault;
 pub use crate::aws::Mutation;
