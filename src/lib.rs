@@ -12,3 +12,5 @@ pub mod plan;
 
 pub mod apply;
 pub mod state;
+
+pub mod provider;

@@ -1,0 +1,232 @@
+//! AWS through its SDKs. Each kind is one file: it finds all that the stack owns of its kind in a few batched calls,
+//! and makes or changes one so that it is as desired.
+//!
+//! `ensure` may run again after any failure: it finds what an earlier attempt made. Nothing here waits for a resource
+//! to become usable but [`Aws::perform`].
+
+pub mod codes;
+pub mod tags;
+
+mod address;
+mod ec2;
+mod network;
+mod vpc;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tubectl_clock::Clock;
+
+use crate::apply::wait::Patience;
+use crate::apply::wait::WaitError;
+use crate::apply::wait::until_ready;
+use crate::apply::walk::Ready;
+use crate::plan::Action;
+use crate::provider::aws::tags::Owner;
+use crate::provider::error::ProviderError;
+use crate::resource::id::ResourceId;
+use crate::resource::kind::Kind;
+use crate::resource::observed::Observed;
+use crate::resource::observed::Readiness;
+
+/// How long to go on after errors that pass by themselves: what IAM and EC2 take to agree, generously.
+const CONVERGES_WITHIN: Duration = Duration::from_secs(180);
+
+/// How long to pause before asking again after such an error.
+const CONVERGENCE_PAUSE: Duration = Duration::from_secs(2);
+
+/// The account, as one stack instance works in it.
+#[derive(Clone)]
+pub struct Aws {
+    /// The stack instance.
+    pub owner: Owner,
+    /// Where it stands.
+    pub place: Place,
+    pub(crate) clock: Clock,
+    pub(crate) ec2: aws_sdk_ec2::Client,
+    pub(crate) ecr: aws_sdk_ecr::Client,
+    pub(crate) eks: aws_sdk_eks::Client,
+    pub(crate) elb: aws_sdk_elasticloadbalancingv2::Client,
+    pub(crate) events: aws_sdk_eventbridge::Client,
+    pub(crate) iam: aws_sdk_iam::Client,
+    pub(crate) kms: aws_sdk_kms::Client,
+    pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+}
+
+/// An account and a region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The account's twelve digits.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// ARN of whoever calls.
+    pub caller: String,
+    /// The region's first zones that need no opt-in, in order of name.
+    pub zones: Vec<String>,
+}
+
+/// What a resource gives to others.
+pub(crate) type Given = BTreeMap<String, String>;
+
+impl Place {
+    /// Asks who calls and which zones there are.
+    pub async fn ask(config: &SdkConfig) -> Result<Self, ProviderError> {
+        let identity = aws_sdk_sts::Client::new(config)
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| codes::error("sts GetCallerIdentity", error))?;
+        let zones = aws_sdk_ec2::Client::new(config)
+            .describe_availability_zones()
+            .send()
+            .await
+            .map_err(|error| codes::error("ec2 DescribeAvailabilityZones", error))?;
+        let mut zones: Vec<String> = zones
+            .availability_zones()
+            .iter()
+            .filter(|zone| {
+                zone.opt_in_status() == Some(&aws_sdk_ec2::types::AvailabilityZoneOptInStatus::OptInNotRequired)
+            })
+            .filter_map(|zone| zone.zone_name().map(str::to_owned))
+            .collect();
+        zones.sort();
+        Ok(Self {
+            account: identity.account().unwrap_or_default().to_owned(),
+            region: config.region().map(ToString::to_string).unwrap_or_default(),
+            caller: identity.arn().unwrap_or_default().to_owned(),
+            zones,
+        })
+    }
+}
+
+impl Aws {
+    /// The account through clients of this configuration.
+    pub fn new(config: &SdkConfig, place: Place, owner: Owner, clock: Clock) -> Self {
+        Self {
+            owner,
+            place,
+            clock,
+            ec2: aws_sdk_ec2::Client::new(config),
+            ecr: aws_sdk_ecr::Client::new(config),
+            eks: aws_sdk_eks::Client::new(config),
+            elb: aws_sdk_elasticloadbalancingv2::Client::new(config),
+            events: aws_sdk_eventbridge::Client::new(config),
+            iam: aws_sdk_iam::Client::new(config),
+            kms: aws_sdk_kms::Client::new(config),
+            logs: aws_sdk_cloudwatchlogs::Client::new(config),
+            s3: aws_sdk_s3::Client::new(config),
+            sqs: aws_sdk_sqs::Client::new(config),
+        }
+    }
+
+    /// Everything that the stack instance owns, found by its tags.
+    pub async fn observe(&self) -> Result<Vec<Observed>, ProviderError> {
+        let found = futures::future::try_join_all(Kind::ALL.map(|kind| self.observe_kind(kind))).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Does one step and waits until the resource is usable; gives what it gives to others.
+    pub async fn perform(&self, ready: &Ready, told: impl FnMut(&str)) -> Result<Given, ProviderError> {
+        let id = &ready.step.desired.id;
+        let kind = ready.step.desired.kind;
+        let mut existing = match ready.step.action {
+            Action::Create | Action::Replace { .. } => None,
+            Action::Update { .. } | Action::Await | Action::Nothing => ready.known.get(id).cloned(),
+        };
+        let begun = self.clock.now();
+        loop {
+            match self.ensure(kind, ready, existing.as_ref()).await {
+                Ok(()) => break,
+                Err(error) if error.class.passes() && self.clock.since(begun) < CONVERGES_WITHIN => {
+                    self.clock.sleep(CONVERGENCE_PAUSE).await;
+                    existing = self.look(kind, id).await?.map(|observed| observed.outputs);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.wait(kind, id, told).await
+    }
+
+    async fn wait(&self, kind: Kind, id: &ResourceId, told: impl FnMut(&str)) -> Result<Given, ProviderError> {
+        let mut given = Given::new();
+        let ask = async || {
+            let Some(observed) = self.look(kind, id).await? else {
+                return Ok::<_, ProviderError>(Readiness::Waiting("not visible yet".to_owned()));
+            };
+            given = observed.outputs;
+            Ok(observed.readiness)
+        };
+        let patience = Patience {
+            expected: kind.usual_duration(),
+            deadline: kind.deadline(),
+        };
+        match until_ready(self.clock, patience, ask, told).await {
+            Ok(()) => Ok(given),
+            Err(WaitError::Asking(error)) => Err(error),
+            Err(error) => Err(ProviderError::found(format!("waiting for `{id}`"), error.to_string())),
+        }
+    }
+
+    /// One resource as it is; none when there is none.
+    async fn look(&self, kind: Kind, id: &ResourceId) -> Result<Option<Observed>, ProviderError> {
+        let found = self.observe_kind(kind).await?;
+        Ok(found
+            .into_iter()
+            .find(|observed| observed.id == *id && observed.readiness != Readiness::Leaving))
+    }
+
+    async fn observe_kind(&self, kind: Kind) -> Result<Vec<Observed>, ProviderError> {
+        match kind {
+            Kind::Vpc => vpc::observe(self).await,
+            Kind::Subnet => network::observe_subnets(self).await,
+            Kind::InternetGateway => network::observe_internet_gateways(self).await,
+            Kind::ElasticIp => address::observe(self).await,
+            Kind::NatGateway => network::observe_nat_gateways(self).await,
+            Kind::RouteTable => network::observe_route_tables(self).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn ensure(&self, kind: Kind, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {
+        match kind {
+            Kind::Vpc => vpc::ensure(self, ready, existing).await,
+            Kind::Subnet => network::ensure_subnet(self, ready, existing).await,
+            Kind::InternetGateway => network::ensure_internet_gateway(self, ready, existing).await,
+            Kind::ElasticIp => address::ensure(self, ready, existing).await,
+            Kind::NatGateway => network::ensure_nat_gateway(self, ready, existing).await,
+            Kind::RouteTable => network::ensure_route_table(self, ready, existing).await,
+            _ => Err(ProviderError::found(
+                format!("making `{}`", ready.step.desired.id),
+                "not an AWS kind",
+            )),
+        }
+    }
+}
+
+/// The fields of a step, in the kind's own form.
+fn fields<T: DeserializeOwned>(ready: &Ready) -> Result<T, ProviderError> {
+    serde_json::from_value(ready.spec.clone()).map_err(|error| {
+        ProviderError::found(
+            format!("reading the fields of `{}`", ready.step.desired.id),
+            error.to_string(),
+        )
+    })
+}
+
+/// A resource as it was found.
+fn found(id: ResourceId, kind: Kind, spec: &impl Serialize, outputs: Given, readiness: Readiness) -> Observed {
+    let spec = serde_json::to_value(spec).expect("specifications are plain data");
+    Observed {
+        id,
+        kind,
+        spec,
+        outputs,
+        readiness,
+    }
+}
