@@ -241,6 +241,12 @@ impl Core {
         ))
     }
 
+    /// The account, for tests that arrange what no client could.
+    #[cfg(test)]
+    pub(crate) fn account(&mut self) -> &mut aws::Account {
+        &mut self.aws
+    }
+
     /// Runs everything that is due, earliest first, until the world rests at `now`.
     fn settle(&mut self, now: Timestamp) {
         while let Some(due) = self.next_wake().filter(|due| *due <= now) {

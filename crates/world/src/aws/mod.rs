@@ -108,7 +108,7 @@ const SERVICES: &[Service] = &[
     Service { name: "kms", operation: json::operation_of, handle: json::kms::handle, refuse: json::refuse },
     Service { name: "logs", operation: json::operation_of, handle: json::logs::handle, refuse: json::refuse },
     Service { name: "s3", operation: rest::s3::operation_of, handle: rest::s3::handle, refuse: rest::refuse_xml },
-    Service { name: "sqs", operation: json::operation_of, handle: json::sqs::handle, refuse: json::refuse },
+    Service { name: "sqs", operation: json::operation_of, handle: json::sqs::handle, refuse: json::sqs::refuse },
     Service { name: "sts", operation: query::operation_of, handle: query::sts::handle, refuse: query::refuse },
 ];
 
