@@ -142,6 +142,18 @@ pub(crate) struct Scene<'a> {
     pub(crate) tickets: &'a mut Tickets,
 }
 
+impl Scene<'_> {
+    /// The region that the cluster is in.
+    pub(crate) fn site(&mut self) -> aws::Site<'_> {
+        aws::Site {
+            now: self.now,
+            random: self.random,
+            account: self.aws,
+            region: &self.cluster.region,
+        }
+    }
+}
+
 impl Tickets {
     /// A new ticket: somebody will be owed an answer.
     pub(crate) fn issue(&mut self) -> Ticket {
@@ -202,7 +214,7 @@ impl Core {
         &self.aws.mutations
     }
 
-    /// Everything that exists in the account: ids by kind. Default VPCs are nobody's and are not in it.
+    /// Everything that exists in the account: ids by kind.
     pub fn inventory(&self) -> BTreeMap<String, Vec<String>> {
         self.aws.inventory()
     }

@@ -15,6 +15,7 @@ mod mutations;
 mod throttle;
 
 mod page;
+mod tags;
 mod xml;
 
 pub(crate) mod ec2;
@@ -38,6 +39,7 @@ pub use crate::aws::faults::Fault;
 pub use crate::aws::faults::Trouble;
 pub use crate::aws::mutations::Mutation;
 pub(crate) use crate::aws::scope::Scope;
+pub(crate) use crate::aws::tags::Tags;
 
 use crate::aws::faults::Faults;
 use crate::aws::throttle::Buckets;
@@ -118,6 +120,48 @@ pub(crate) struct Scene<'a> {
     pub(crate) random: &'a mut Random,
     pub(crate) account: &'a mut Account,
     pub(crate) clusters: &'a mut BTreeMap<String, Cluster>,
+}
+
+/// One region of the account at one moment: what an operation or an actor works on.
+pub(crate) struct Site<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) random: &'a mut Random,
+    pub(crate) account: &'a mut Account,
+    pub(crate) region: &'a str,
+}
+
+impl Scene<'_> {
+    /// One region of the account.
+    pub(crate) fn site<'a>(&'a mut self, region: &'a str) -> Site<'a> {
+        Site {
+            now: self.now,
+            random: self.random,
+            account: self.account,
+            region,
+        }
+    }
+}
+
+impl Site<'_> {
+    /// The region's part of EC2.
+    pub(crate) fn ec2(&mut self) -> &mut ec2::Ec2 {
+        &mut self.account.region(self.region).ec2
+    }
+
+    /// The region's part of load balancing.
+    pub(crate) fn elb(&mut self) -> &mut query::elb::Elb {
+        &mut self.account.region(self.region).elb
+    }
+
+    /// The ARN of a regional resource.
+    pub(crate) fn arn(&self, service: &str, resource: &str) -> String {
+        format!("arn:aws:{service}:{}:{}:{resource}", self.region, self.account.id)
+    }
+
+    /// When something that takes between `low` and `high` seconds is done.
+    pub(crate) fn in_seconds(&mut self, low: f64, likely: f64, high: f64) -> Timestamp {
+        later(self.now, self.random.seconds(low, likely, high))
+    }
 }
 
 /// One call: who asks which service for what.
@@ -269,9 +313,15 @@ fn attempt(scene: &mut Scene<'_>, service: &Service, call: &Call<'_>) -> Result<
 pub(crate) fn advance(mut scene: Scene<'_>) {
     let regions: Vec<String> = scene.account.regions.keys().cloned().collect();
     for region in regions {
+        ec2::advance(&mut scene.site(&region));
         rest::eks::advance(&mut scene, &region);
         json::logs::advance(&mut scene, &region);
     }
+}
+
+/// A time as AWS's XML writes it.
+pub(crate) fn iso(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// `at` plus `wait`.

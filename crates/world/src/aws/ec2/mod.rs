@@ -1,5 +1,25 @@
 //! EC2: networks and machines of one region, in EC2's own dialect of form and XML.
 
+mod resource;
+
+mod cidr;
+mod zones;
+
+pub(crate) mod addresses;
+pub(crate) mod endpoints;
+pub(crate) mod interfaces;
+pub(crate) mod internet_gateways;
+pub(crate) mod nat_gateways;
+pub(crate) mod route_tables;
+pub(crate) mod security_group_rules;
+pub(crate) mod security_groups;
+pub(crate) mod subnets;
+mod tagging;
+pub(crate) mod vpcs;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use http::StatusCode;
@@ -10,28 +30,127 @@ use serde::Serialize;
 use crate::aws::Call;
 use crate::aws::Refusal;
 use crate::aws::Scene;
+use crate::aws::Site;
+use crate::aws::Tags;
+use crate::aws::ec2::resource::Resource;
 use crate::aws::query;
 use crate::aws::query::Form;
 use crate::aws::query::Operation;
+use crate::aws::query::Run;
 use crate::aws::xml::Xml;
 use crate::core::Response;
 
 const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 
-const OPERATIONS: &[&[Operation]] = &[];
+const OPERATIONS: &[&[Operation<Run>]] = &[
+    addresses::OPERATIONS,
+    endpoints::OPERATIONS,
+    interfaces::OPERATIONS,
+    internet_gateways::OPERATIONS,
+    nat_gateways::OPERATIONS,
+    route_tables::OPERATIONS,
+    security_group_rules::OPERATIONS,
+    security_groups::OPERATIONS,
+    subnets::OPERATIONS,
+    tagging::OPERATIONS,
+    vpcs::OPERATIONS,
+    zones::OPERATIONS,
+];
 
-/// EC2's part of a region.
+/// EC2's part of a region; every kind of resource by id.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Ec2 {}
+pub(crate) struct Ec2 {
+    pub(crate) addresses: BTreeMap<String, addresses::Address>,
+    pub(crate) endpoints: BTreeMap<String, endpoints::Endpoint>,
+    pub(crate) interfaces: BTreeMap<String, interfaces::Interface>,
+    pub(crate) internet_gateways: BTreeMap<String, internet_gateways::InternetGateway>,
+    pub(crate) nat_gateways: BTreeMap<String, nat_gateways::NatGateway>,
+    pub(crate) route_tables: BTreeMap<String, route_tables::RouteTable>,
+    pub(crate) security_groups: BTreeMap<String, security_groups::SecurityGroup>,
+    pub(crate) subnets: BTreeMap<String, subnets::Subnet>,
+    pub(crate) vpcs: BTreeMap<String, vpcs::Vpc>,
+    /// The tags of all of them.
+    pub(crate) tags: BTreeMap<String, Tags>,
+    // Until when a new resource is not seen.
+    unseen: BTreeMap<String, Timestamp>,
+    // What was created for a client token.
+    tokens: BTreeMap<String, String>,
+}
 
 impl Ec2 {
+    /// When something next changes by itself.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
-        None
+        nat_gateways::next_wake(self)
+    }
+
+    /// Whether there is a resource with this id.
+    fn has(&self, id: &str) -> bool {
+        self.by_kind()
+            .iter()
+            .any(|(_, ids)| ids.iter().any(|known| known == id))
+            || self.security_groups.values().any(|group| group.rules.contains_key(id))
+    }
+
+    /// How EC2 says that there is none with this id, for an id of any kind.
+    fn missing(&self, id: &str) -> Refusal {
+        let kinds: &[(&str, fn(&str) -> Refusal)] = &[
+            (vpcs::Vpc::PREFIX, vpcs::Vpc::missing),
+            (subnets::Subnet::PREFIX, subnets::Subnet::missing),
+            (
+                security_groups::SecurityGroup::PREFIX,
+                security_groups::SecurityGroup::missing,
+            ),
+            (route_tables::RouteTable::PREFIX, route_tables::RouteTable::missing),
+            (nat_gateways::NatGateway::PREFIX, nat_gateways::NatGateway::missing),
+            (interfaces::Interface::PREFIX, interfaces::Interface::missing),
+            (addresses::Address::PREFIX, addresses::Address::missing),
+            (
+                internet_gateways::InternetGateway::PREFIX,
+                internet_gateways::InternetGateway::missing,
+            ),
+        ];
+        let prefix = id.split('-').next().unwrap_or_default();
+        match kinds.iter().find(|(known, _)| *known == prefix) {
+            Some((_, missing)) => missing(id),
+            None => Refusal::new("InvalidID", format!("The ID '{id}' is not valid")),
+        }
+    }
+
+    /// Everything that there is, by kind. What a VPC is born with goes with it and is not listed; neither is what only
+    /// remains in listings.
+    fn by_kind(&self) -> Vec<(&'static str, Vec<String>)> {
+        let gone = [nat_gateways::State::Deleted, nat_gateways::State::Failed];
+        let nat = self
+            .nat_gateways
+            .values()
+            .filter(|gateway| !gone.contains(&gateway.state));
+        let groups = self.security_groups.values().filter(|group| group.name != "default");
+        let tables = self.route_tables.values().filter(|table| !table.is_main());
+        vec![
+            ("ec2/address", self.addresses.keys().cloned().collect()),
+            ("ec2/internet-gateway", self.internet_gateways.keys().cloned().collect()),
+            ("ec2/nat-gateway", nat.map(|gateway| gateway.id.clone()).collect()),
+            ("ec2/network-interface", self.interfaces.keys().cloned().collect()),
+            ("ec2/route-table", tables.map(|table| table.id.clone()).collect()),
+            ("ec2/security-group", groups.map(|group| group.id.clone()).collect()),
+            ("ec2/subnet", self.subnets.keys().cloned().collect()),
+            ("ec2/vpc", self.vpcs.keys().cloned().collect()),
+            ("ec2/vpc-endpoint", self.endpoints.keys().cloned().collect()),
+        ]
     }
 
     pub(crate) fn inventory(&self, found: &mut BTreeMap<String, Vec<String>>) {
-        let _ = found;
+        for (kind, ids) in self.by_kind() {
+            if !ids.is_empty() {
+                found.entry(kind.to_owned()).or_default().extend(ids);
+            }
+        }
     }
+}
+
+/// Lets EC2 act on what is due in one region.
+pub(crate) fn advance(site: &mut Site<'_>) {
+    nat_gateways::advance(site);
 }
 
 pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response, Refusal> {
@@ -54,7 +173,7 @@ pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response,
             message,
         ));
     }
-    let result = (operation.run)(scene, call, &form)?;
+    let result = (operation.run)(&mut scene.site(&call.scope.region), &form)?;
     let mut inner = Xml::new();
     inner.text("requestId", &call.id).append(&result);
     let root = format!("{}Response", operation.name);

@@ -10,11 +10,12 @@ use crate::aws::Refusal;
 use crate::aws::Scene;
 use crate::aws::query;
 use crate::aws::query::Operation;
+use crate::aws::query::Run;
 use crate::core::Response;
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 
-const OPERATIONS: &[Operation] = &[];
+const OPERATIONS: &[Operation<Run>] = &[];
 
 /// IAM's part of the account.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -27,5 +28,6 @@ impl Iam {
 }
 
 pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response, Refusal> {
-    query::answer(scene, call, OPERATIONS, NAMESPACE)
+    let mut site = scene.site(&call.scope.region);
+    query::answer(call, OPERATIONS, NAMESPACE, |run, form| run(&mut site, form))
 }

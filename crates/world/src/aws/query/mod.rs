@@ -19,25 +19,25 @@ pub(super) use crate::aws::query::form::pairs;
 
 use crate::aws::Call;
 use crate::aws::Refusal;
-use crate::aws::Scene;
+use crate::aws::Site;
 use crate::aws::xml::Xml;
 use crate::core::Request;
 use crate::core::Response;
 
 /// One operation of a service.
-pub(super) struct Operation {
+pub(super) struct Operation<R> {
     pub(super) name: &'static str,
     /// The parameters it knows, as [`Form::check`] reads them.
     pub(super) parameters: &'static str,
     /// Does it, and gives what is in the answer.
-    pub(super) run: Run,
+    pub(super) run: R,
 }
 
-/// What an operation does.
-pub(super) type Run = fn(&mut Scene<'_>, &Call<'_>, &Form<'_>) -> Result<Xml, Refusal>;
+/// What an operation on one region does.
+pub(super) type Run = fn(&mut Site<'_>, &Form<'_>) -> Result<Xml, Refusal>;
 
 /// A line of a service's table.
-pub(super) const fn operation(name: &'static str, parameters: &'static str, run: Run) -> Operation {
+pub(super) const fn operation<R>(name: &'static str, parameters: &'static str, run: R) -> Operation<R> {
     Operation { name, parameters, run }
 }
 
@@ -47,26 +47,23 @@ pub(super) fn operation_of(request: &Request) -> Option<String> {
 }
 
 /// Answers a call with the operation that it names.
-pub(super) fn answer(
-    scene: &mut Scene<'_>,
+pub(super) fn answer<R>(
     call: &Call<'_>,
-    operations: &[Operation],
+    operations: &[Operation<R>],
     namespace: &str,
+    run: impl FnOnce(&R, &Form<'_>) -> Result<Xml, Refusal>,
 ) -> Result<Response, Refusal> {
     let operation = operations
         .iter()
         .find(|operation| operation.name == call.operation)
         .ok_or_else(|| {
-            let message = format!(
-                "Could not find operation {} for version in the local world",
-                call.operation
-            );
+            let message = format!("The local world knows no operation {}", call.operation);
             Refusal::new("InvalidAction", message)
         })?;
     let pairs = pairs(call.request);
     let form = Form::new(&pairs);
     form.check(operation.parameters)?;
-    let result = (operation.run)(scene, call, &form)?;
+    let result = run(&operation.run, &form)?;
     let mut inner = Xml::new();
     if !result.is_empty() {
         inner.element(&format!("{}Result", operation.name), |xml| {

@@ -4,7 +4,6 @@ use crate::aws::Call;
 use crate::aws::Refusal;
 use crate::aws::Scene;
 use crate::aws::query;
-use crate::aws::query::Form;
 use crate::aws::query::Operation;
 use crate::aws::query::operation;
 use crate::aws::xml::Xml;
@@ -12,19 +11,21 @@ use crate::core::Response;
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-const OPERATIONS: &[Operation] = &[operation("GetCallerIdentity", "", get_caller_identity)];
+type Run = fn(&Scene<'_>, &Call<'_>) -> Xml;
+
+const OPERATIONS: &[Operation<Run>] = &[operation("GetCallerIdentity", "", get_caller_identity)];
 
 pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response, Refusal> {
-    query::answer(scene, call, OPERATIONS, NAMESPACE)
+    query::answer(call, OPERATIONS, NAMESPACE, |run, _| Ok(run(scene, call)))
 }
 
-fn get_caller_identity(scene: &mut Scene<'_>, call: &Call<'_>, _: &Form<'_>) -> Result<Xml, Refusal> {
+fn get_caller_identity(scene: &Scene<'_>, call: &Call<'_>) -> Xml {
     let caller = scene.account.caller(&call.scope.key);
     let mut xml = Xml::new();
     xml.text("Arn", &caller.arn)
         .text("UserId", &caller.id)
         .text("Account", &scene.account.id);
-    Ok(xml)
+    xml
 }
 
 #[cfg(test)]
