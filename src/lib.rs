@@ -14,3 +14,5 @@ pub mod apply;
 pub mod state;
 
 pub mod provider;
+
+pub mod clients;
