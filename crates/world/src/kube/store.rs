@@ -155,12 +155,16 @@ impl Store {
     }
 
     /// All objects of a kind, in order of namespace and name.
-    pub(crate) fn list(&self, kind: &GroupKind) -> impl Iterator<Item = &Arc<Value>> {
+    pub(crate) fn list<'a>(&'a self, kind: &GroupKind) -> impl Iterator<Item = &'a Arc<Value>> + use<'a> {
         self.objects.get(kind).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The objects of a kind in one namespace, in order of name.
-    pub(crate) fn list_in<'a>(&'a self, kind: &GroupKind, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Value>> {
+    pub(crate) fn list_in<'a>(
+        &'a self,
+        kind: &GroupKind,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Value>> + use<'a> {
         let objects = self.objects.get(kind);
         objects.into_iter().flat_map(move |objects| {
             objects
@@ -337,10 +341,10 @@ pub(crate) fn seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Whether finalizers hold the object; a namespace has some in its specification too.
 fn held(object: &Value) -> bool {
-    object["metadata"]["finalizers"]
-        .as_array()
-        .is_some_and(|list| !list.is_empty())
+    let some = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
+    some(&object["metadata"]["finalizers"]) || some(&object["spec"]["finalizers"])
 }
 
 /// The part of an object whose change makes a new generation.

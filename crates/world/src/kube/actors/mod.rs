@@ -3,6 +3,33 @@
 //! An actor runs when a kind that it watches changed, or when the time came that it asked for. What it must remember
 //! between two runs is in [`Memory`], so that a stored world goes on where it was. Actors never call the API.
 
+pub(crate) mod condition;
+pub(crate) mod event;
+pub(crate) mod kinds;
+pub(crate) mod owner;
+pub(crate) mod pod;
+pub(crate) mod pods;
+pub(crate) mod quantity;
+mod queue;
+pub(crate) mod selector;
+
+mod daemon_set;
+mod deployment;
+mod disruption_budget;
+pub(crate) mod endpoints;
+mod garbage;
+mod job;
+pub(crate) mod kubelet;
+mod namespace;
+pub(crate) mod node;
+mod replica_set;
+mod scheduler;
+#[cfg(test)]
+mod stage;
+mod stateful_set;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -11,19 +38,53 @@ use serde::Serialize;
 
 use crate::core::Scene;
 use crate::core::Ticket;
+use crate::kube::actors::pods::Pods;
+use crate::kube::actors::queue::Queue;
+use crate::kube::network;
+use crate::kube::store::Change;
 use crate::kube::store::GroupKind;
+use crate::kube::store::Name;
+use crate::kube::store::Store;
 
 /// One actor: what wakes it and what it does.
 struct Actor {
     name: &'static str,
-    /// It runs when one of these kinds changed.
+    /// It runs when an object of one of these kinds changed.
     watches: &'static [GroupKind],
-    /// Does what can be done now, and says when it wants to run again although nothing changed.
-    reconcile: fn(&mut Scene<'_>) -> Option<Timestamp>,
+    work: Work,
+}
+
+/// What an actor does when it runs: whatever can be done now. It says when it wants to run again although nothing
+/// changed.
+enum Work {
+    /// Looks at everything at once; it also runs once when the cluster begins.
+    Whole(fn(&mut Scene<'_>) -> Option<Timestamp>),
+    /// Follows every change by itself, and says whether it found something to do.
+    Always(fn(&mut Scene<'_>) -> bool),
+    /// Looks at one object at a time.
+    Each {
+        /// The objects that a change concerns.
+        concerns: fn(&Store, &Change) -> Vec<Name>,
+        reconcile: fn(&mut Scene<'_>, &Name) -> Option<Timestamp>,
+    },
 }
 
 /// The actors in the order in which they run within one round.
-const ACTORS: &[Actor] = &[];
+const ACTORS: &[Actor] = &[
+    namespace::DEFAULTS,
+    namespace::ACTOR,
+    garbage::ACTOR,
+    deployment::ACTOR,
+    replica_set::ACTOR,
+    stateful_set::ACTOR,
+    daemon_set::ACTOR,
+    job::ACTOR,
+    scheduler::ACTOR,
+    kubelet::ACTOR,
+    node::ACTOR,
+    disruption_budget::ACTOR,
+    endpoints::ACTOR,
+];
 
 /// A round is one run of every actor that has a reason to run. A chain of actors that wake each other is a few rounds
 /// long; far more than that is two actors undoing each other's work.
@@ -32,20 +93,22 @@ const ROUNDS: usize = 1000;
 /// What the actors of one cluster remember.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Memory {
-    wakes: BTreeMap<String, Wake>,
-}
-
-/// When an actor last ran, and when it wants to run again.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Wake {
-    seen: u64,
-    at: Option<Timestamp>,
+    queues: BTreeMap<String, Queue>,
+    // The revision at which no actor had a reason to run.
+    rested: u64,
+    /// Where the pods are; follows from the store.
+    #[serde(skip)]
+    pub(crate) pods: Pods,
+    #[serde(skip)]
+    owners: garbage::Owners,
+    pub(crate) kubelet: kubelet::Memory,
+    pub(crate) traffic: network::Traffic,
 }
 
 impl Memory {
     /// When the next actor wants to run although nothing changed.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
-        self.wakes.values().filter_map(|wake| wake.at).min()
+        self.queues.values().filter_map(Queue::next).min()
     }
 
     /// Forgets a ticket whose client went away.
@@ -56,37 +119,72 @@ impl Memory {
 
 /// Runs the actors until none has a reason to run.
 pub(crate) fn advance(scene: &mut Scene<'_>) {
+    let resting = scene.cluster.actors.rested == scene.cluster.store.revision();
+    if resting && scene.cluster.actors.next_wake().is_none_or(|at| at > scene.now) {
+        return;
+    }
     for _ in 0..ROUNDS {
         let mut ran = false;
         for actor in ACTORS {
+            scene.cluster.actors.pods.follow(&scene.cluster.store);
             ran |= run(actor, scene);
         }
         if !ran {
+            scene.cluster.actors.pods.follow(&scene.cluster.store);
+            scene.cluster.actors.rested = scene.cluster.store.revision();
             return;
         }
     }
     tracing::error!(cluster = scene.cluster.name, "actors undo each other's work");
 }
 
+/// Runs one actor on what changed since it last ran and on what is due; says whether it had a reason to run.
 fn run(actor: &Actor, scene: &mut Scene<'_>) -> bool {
-    let store = &scene.cluster.store;
-    let changed = actor
-        .watches
-        .iter()
-        .map(|kind| store.revision_of(kind))
-        .max()
-        .unwrap_or(0);
-    let wake = scene.cluster.actors.wakes.entry(actor.name.to_owned()).or_default();
-    let due = wake.at.is_some_and(|at| at <= scene.now);
-    if changed <= wake.seen && !due {
-        return false;
+    if let Work::Always(collect) = actor.work {
+        return collect(scene);
     }
-    let seen = store.revision();
-    let at = (actor.reconcile)(scene);
-    scene
-        .cluster
-        .actors
-        .wakes
-        .insert(actor.name.to_owned(), Wake { seen, at });
-    true
+    let known = scene.cluster.actors.queues.remove(actor.name);
+    let first = known.is_none();
+    let mut queue = known.unwrap_or_default();
+    let store = &scene.cluster.store;
+    let mut names = match actor.work {
+        Work::Whole(_) | Work::Always(_) => queue.changed(store, actor.watches, |_, _| vec![Name::new("", "")]),
+        Work::Each { concerns, .. } => queue.changed(store, actor.watches, concerns),
+    };
+    if first && matches!(actor.work, Work::Whole(_)) {
+        names.insert(Name::new("", ""));
+    }
+    names.extend(queue.due(scene.now));
+    for name in &names {
+        let at = match actor.work {
+            Work::Always(_) => None,
+            Work::Whole(reconcile) => reconcile(scene),
+            Work::Each { reconcile, .. } => {
+                scene.cluster.actors.pods.follow(&scene.cluster.store);
+                reconcile(scene, name)
+            }
+        };
+        queue.set(name, at);
+    }
+    scene.cluster.actors.queues.insert(actor.name.to_owned(), queue);
+    !names.is_empty()
+}
+
+/// A change concerns the changed object itself.
+fn itself(_: &Store, change: &Change) -> Vec<Name> {
+    vec![Name::of(change.object())]
+}
+
+/// A change of a pod concerns its controller of the given kind; any other change the changed object itself.
+fn itself_or_controller(change: &Change, kind: &GroupKind) -> Vec<Name> {
+    if change.kind == *kind {
+        return vec![Name::of(change.object())];
+    }
+    let sides = [change.before.as_deref(), change.after.as_deref()];
+    let owners = sides.into_iter().flatten();
+    let mut names: Vec<Name> = owners
+        .filter_map(|object| owner::controller_name(object, kind))
+        .collect();
+    names.dedup();
+    names
 }

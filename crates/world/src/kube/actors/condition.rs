@@ -1,0 +1,94 @@
+//! Status conditions: what a controller says about an object, and since when.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::kube::actors::kinds;
+use crate::kube::store::Store;
+use crate::kube::store::seconds;
+
+/// One condition to set.
+pub(crate) struct Condition<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) status: &'a str,
+    pub(crate) reason: &'a str,
+    pub(crate) message: &'a str,
+}
+
+impl<'a> Condition<'a> {
+    /// A condition that holds or not.
+    pub(crate) fn new(kind: &'a str, holds: bool, reason: &'a str, message: &'a str) -> Self {
+        let status = if holds { "True" } else { "False" };
+        Self {
+            kind,
+            status,
+            reason,
+            message,
+        }
+    }
+}
+
+/// The status of a condition: `True`, `False` or `Unknown`; none if the object does not have it.
+pub(crate) fn status<'a>(object: &'a Value, kind: &str) -> Option<&'a str> {
+    find(object, kind)?["status"].as_str()
+}
+
+/// Whether a condition is there and `True`.
+pub(crate) fn holds(object: &Value, kind: &str) -> bool {
+    status(object, kind) == Some("True")
+}
+
+/// The condition of a kind.
+pub(crate) fn find<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    let list = object["status"]["conditions"].as_array()?;
+    list.iter().find(|condition| condition["type"] == kind)
+}
+
+/// Sets a condition; its transition time changes only with its status.
+pub(crate) fn set(object: &mut Value, now: Timestamp, condition: &Condition<'_>) {
+    let since = find(object, condition.kind)
+        .filter(|old| old["status"] == condition.status)
+        .map_or_else(|| json!(seconds(now)), |old| old["lastTransitionTime"].clone());
+    let mut entry = json!({
+        "type": condition.kind,
+        "status": condition.status,
+        "lastTransitionTime": since,
+    });
+    if !condition.reason.is_empty() {
+        entry["reason"] = json!(condition.reason);
+    }
+    if !condition.message.is_empty() {
+        entry["message"] = json!(condition.message);
+    }
+    let conditions = &mut object["status"]["conditions"];
+    if !conditions.is_array() {
+        *conditions = json!([]);
+    }
+    let list = conditions.as_array_mut().expect("it was made a list above");
+    match list.iter_mut().find(|old| old["type"] == condition.kind) {
+        Some(old) => {
+            for field in ["lastUpdateTime", "lastProbeTime", "observedGeneration"] {
+                if let Some(value) = old.get(field) {
+                    entry[field] = value.clone();
+                }
+            }
+            *old = entry;
+        }
+        None => list.push(entry),
+    }
+}
+
+/// Takes a condition off.
+pub(crate) fn clear(object: &mut Value, kind: &str) {
+    if let Some(list) = object["status"]["conditions"].as_array_mut() {
+        list.retain(|condition| condition["type"] != kind);
+    }
+}
+
+/// Whether a Deployment says that it is Available.
+pub(crate) fn is_available(store: &Store, namespace: &str, deployment: &str) -> bool {
+    store
+        .get(&kinds::DEPLOYMENT, namespace, deployment)
+        .is_some_and(|deployment| holds(deployment, "Available"))
+}
