@@ -7,3 +7,5 @@
 
 pub mod hpa;
 pub mod keda;
+pub mod otel;
+pub mod vllm;
