@@ -14,7 +14,29 @@ const SIMPLE_KEY: usize = 128;
 
 /// Prints a value as one document, without `---`, ending with a line feed.
 pub fn emit(value: &Value) -> String {
-    let mut emitter = Emitter { out: String::new() };
+    print(
+        value,
+        Emitter {
+            out: String::new(),
+            width: WIDTH,
+            flush: true,
+        },
+    )
+}
+
+/// Prints a value as Helm's `toYamlPretty` does: sequences indented under their key, lines as long as they are.
+pub fn emit_pretty(value: &Value) -> String {
+    print(
+        value,
+        Emitter {
+            out: String::new(),
+            width: usize::MAX,
+            flush: false,
+        },
+    )
+}
+
+fn print(value: &Value, mut emitter: Emitter) -> String {
     emitter.node(value, Place::Root);
     if !emitter.out.ends_with('\n') {
         emitter.out.push('\n');
@@ -24,6 +46,10 @@ pub fn emit(value: &Value) -> String {
 
 struct Emitter {
     out: String,
+    /// Where lines are folded.
+    width: usize,
+    /// Whether sequences stand flush with their key.
+    flush: bool,
 }
 
 /// Where a node stands; the number is the indentation of the collection that holds it.
@@ -38,10 +64,10 @@ enum Place {
 
 impl Place {
     /// The indentation of a block collection that stands here.
-    fn inner(self, sequence: bool) -> usize {
+    fn inner(self, flush: bool) -> usize {
         match self {
             Place::Root => 0,
-            Place::Value(indent) if sequence => indent,
+            Place::Value(indent) if flush => indent,
             Place::Value(indent) | Place::Item(indent) => indent + 2,
         }
     }
@@ -84,7 +110,7 @@ impl Emitter {
     }
 
     fn list(&mut self, items: &[Value], place: Place) {
-        let indent = place.inner(true);
+        let indent = place.inner(self.flush);
         for (position, item) in items.iter().enumerate() {
             self.entry(indent, position, place);
             self.out.push('-');
@@ -189,7 +215,7 @@ impl Emitter {
         while let Some(next) = characters.next() {
             if next == ' ' {
                 let inside = !first && characters.peek().is_some_and(|following| *following != ' ');
-                if !after_space && column > WIDTH && inside {
+                if !after_space && column > self.width && inside {
                     self.line(indent);
                     column = indent;
                 } else {
@@ -233,7 +259,7 @@ impl Emitter {
                     column += self.out.len() - before;
                 }
                 Some(indent) if next == ' ' => {
-                    if !after_space && column > WIDTH && !first && characters.peek().is_some() {
+                    if !after_space && column > self.width && !first && characters.peek().is_some() {
                         self.line(indent);
                         column = indent;
                         if characters.peek() == Some(&' ') {

@@ -14,6 +14,7 @@ mod resolve;
 mod value;
 
 pub use emit::emit;
+pub use emit::emit_pretty;
 pub use number::format_float;
 pub use number::format_json_float;
 pub use order::natural_order;
