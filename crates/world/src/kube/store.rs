@@ -231,7 +231,7 @@ impl Store {
             let generation = before["metadata"]["generation"].as_u64().unwrap_or(1);
             object["metadata"]["generation"] = json!(generation + 1);
         }
-        if marked(&object) && !held(&object) {
+        if marked(&object) && !held(&object) && !lingers(&object) {
             self.remove(kind, &name);
             return Some(Arc::new(object));
         }
@@ -339,6 +339,11 @@ pub(crate) fn marked(object: &Value) -> bool {
 /// A point in time as Kubernetes writes it in metadata: whole seconds.
 pub(crate) fn seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Whether the object may still take its grace period to end.
+fn lingers(object: &Value) -> bool {
+    object["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) > 0
 }
 
 /// Whether finalizers hold the object; a namespace has some in its specification too.
