@@ -33,6 +33,7 @@ use crate::reply::typed;
 use crate::route::Action;
 use crate::route::Route;
 use crate::route::UNKNOWN;
+use crate::session::MULTIPLIER;
 use crate::session::STORAGE_TIMEOUT;
 use crate::session::Session;
 use crate::show::Mode;
@@ -83,6 +84,7 @@ struct Config<'a> {
     /// Changes with the winners, so that the page knows when to ask for them again.
     draw: Option<String>,
     model: &'a str,
+    multiplier: u32,
     max_question: usize,
     max_company: usize,
     max_feedback: usize,
@@ -273,6 +275,7 @@ impl State {
             winners_picked: winners.is_some(),
             draw: winners.map(fingerprint),
             model,
+            multiplier: MULTIPLIER,
             max_question: question::MOST_CHARACTERS,
             max_company: survey::MOST_COMPANY,
             max_feedback: survey::MOST_FEEDBACK,

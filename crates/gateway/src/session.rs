@@ -24,7 +24,7 @@ use crate::reply::Refusal;
 use crate::storage::Storage;
 
 /// As how many requests the load sends each question.
-const MULTIPLIER: u32 = 50;
+pub(crate) const MULTIPLIER: u32 = 50;
 /// A bound on memory: forty times what 500 phones ask in half an hour.
 const MOST_QUESTIONS: usize = 20_000;
 /// A storage that takes longer than this has failed.

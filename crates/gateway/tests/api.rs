@@ -389,7 +389,7 @@ async fn a_flip_of_the_mode_is_seen_by_the_next_request_and_reads_no_storage() {
         config,
         json!({
             "mode": "quiz", "sessionId": "monday", "winnersPicked": false, "draw": null, "model": "mistral-7b-awq",
-            "maxQuestion": 200, "maxCompany": 100, "maxFeedback": 500, "pollSeconds": 3,
+            "multiplier": 50, "maxQuestion": 200, "maxCompany": 100, "maxFeedback": 500, "pollSeconds": 3,
         })
     );
     for (mode, name) in [(Mode::Survey, "survey"), (Mode::Closed, "closed"), (Mode::Quiz, "quiz")] {

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "what a test relies on is the test")]
 
 use std::convert::Infallible;
+use std::io::Read as _;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use http::Request;
 use http::Response;
 use sha2::Digest as _;
@@ -115,4 +117,18 @@ async fn a_phone_that_has_the_page_is_not_sent_it_again() {
     )
     .await;
     assert_eq!((again.status().as_u16(), again.body().len()), (304, 0));
+}
+
+#[tokio::test]
+async fn a_phone_that_takes_gzip_gets_the_same_page_in_a_third_of_the_bytes() {
+    let request = Request::get("/").header("accept-encoding", "br, gzip, deflate");
+    let response = page(request.body(Bytes::new()).unwrap()).await;
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let mut unpacked = String::new();
+    GzDecoder::new(response.body().as_ref())
+        .read_to_string(&mut unpacked)
+        .unwrap();
+    assert_eq!(unpacked, document().await);
+    let share = response.body().len() * 100 / unpacked.len();
+    assert!(share <= 35, "{share} % of {} bytes", unpacked.len());
 }

@@ -76,11 +76,14 @@
       if (node.className === "here") node.setAttribute("aria-current", "step"); else node.removeAttribute("aria-current");
     });
     const voted = vote();
+    if (state.config) fill("multiplier", state.config.multiplier);
     fill("ticket", voted ? voted.id.slice(-6).toUpperCase().replace(/(...)/, "$1-") : "");
     fill("closed", state.config && state.config.winnersPicked
       ? "The draw is over. Thank you for riding along."
       : "Thank you for riding along. Nothing more to do here.");
-    $("stats").hidden = !["asking", "answer", "question"].includes(next);
+    const quiz = ["asking", "answer", "question"].includes(next);
+    $("stats").hidden = !quiz;
+    $("map").toggleAttribute("hidden", quiz || next === "survey");
     if (next !== state.screen) {
       const title = document.querySelector(`[data-screen="${next}"] h1`);
       document.title = `${title.textContent} \u2013 Ask the line`;
@@ -106,7 +109,11 @@
     try {
       const { ok, reply } = await ask("/api/config");
       if (!ok || !MODES.includes(reply.mode)) throw new Error("no configuration");
-      if (state.config && state.config.sessionId !== reply.sessionId) { state.asked = null; state.winners = null; }
+      if (state.config && state.config.sessionId !== reply.sessionId) {
+        state.asked = null;
+        state.winners = null;
+        $("survey-form").reset();
+      }
       state.config = reply;
       state.failures = 0;
       if (reply.winnersPicked && vote() && (!state.winners || state.winners.draw !== reply.draw)) await readWinners(reply.draw);
