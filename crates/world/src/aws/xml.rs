@@ -82,6 +82,11 @@ impl Xml {
         self.end(name)
     }
 
+    /// Text without an element around it.
+    pub(crate) fn raw(&mut self, value: impl ToString) {
+        escape(&value.to_string(), &mut self.0);
+    }
+
     /// Appends what another piece holds.
     pub(crate) fn append(&mut self, other: &Self) -> &mut Self {
         self.0.push_str(&other.0);
