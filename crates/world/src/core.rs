@@ -259,6 +259,12 @@ impl Core {
         &mut self.aws
     }
 
+    /// The clusters, for tests that arrange what no client could.
+    #[cfg(test)]
+    pub(crate) fn clusters(&mut self) -> &mut BTreeMap<String, Cluster> {
+        &mut self.clusters
+    }
+
     /// Runs everything that is due, earliest first, until the world rests at `now`.
     fn settle(&mut self, now: Timestamp) {
         while let Some(due) = self.next_wake().filter(|due| *due <= now) {

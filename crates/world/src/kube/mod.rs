@@ -34,6 +34,19 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    /// A cluster whose control plane has just come up, with nothing in it.
+    pub(crate) fn new(name: &str, region: &str, host: &str, version: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            region: region.to_owned(),
+            host: host.to_owned(),
+            version: version.to_owned(),
+            store: Store::default(),
+            actors: actors::Memory::default(),
+            watches: api::Watches::default(),
+        }
+    }
+
     /// When something in the cluster next happens by itself.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
         self.actors.next_wake()

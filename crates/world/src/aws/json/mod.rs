@@ -8,7 +8,7 @@ pub(super) mod events;
 pub(super) mod kms;
 pub(super) mod logs;
 pub(super) mod sqs;
-mod tags;
+pub(crate) mod tags;
 
 use bytes::Bytes;
 use http::HeaderValue;

@@ -1,6 +1,6 @@
 //! Services whose operation is in method and path: EKS with JSON, S3 with XML.
 
-pub(super) mod eks;
+pub(crate) mod eks;
 pub(super) mod s3;
 
 use bytes::Bytes;

@@ -1,0 +1,344 @@
+//! Managed node groups: how many machines, of which kind, where. Nodes of them are made by the cluster's own actors.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::aws::Refusal;
+use crate::aws::Scene;
+use crate::aws::json::tags::Tags;
+use crate::aws::json::tags::epoch;
+use crate::aws::later;
+use crate::aws::rest::eks::Input;
+use crate::aws::rest::eks::Status;
+use crate::aws::rest::eks::access;
+use crate::aws::rest::eks::cluster;
+use crate::aws::rest::eks::ground;
+use crate::aws::rest::eks::in_use;
+use crate::aws::rest::eks::invalid_parameter;
+use crate::aws::rest::eks::not_found;
+
+/// What a node's role must be allowed to do.
+const NODE_POLICIES: &[&str] = &["AmazonEKSWorkerNodePolicy"];
+
+/// One managed node group.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Nodegroup {
+    pub(crate) name: String,
+    pub(crate) cluster: String,
+    pub(crate) status: Status,
+    /// How many nodes are wanted.
+    pub(crate) desired: u32,
+    /// The instance types that do, the preferred first.
+    pub(crate) types: Vec<String>,
+    pub(crate) capacity: Capacity,
+    pub(crate) ami: String,
+    pub(crate) subnets: Vec<String>,
+    /// The role of its nodes.
+    pub(crate) role: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) taints: Vec<Taint>,
+    /// The machines that it has started.
+    pub(crate) instances: Vec<String>,
+    pub(crate) tags: Tags,
+    pub(crate) disk: u32,
+    arn: String,
+    version: String,
+    created: Timestamp,
+    // When its machines start, until they have.
+    launch: Option<Timestamp>,
+    due: Option<Timestamp>,
+    least: u32,
+    most: u32,
+    update: UpdateSetup,
+    repair: bool,
+    token: Option<String>,
+}
+
+/// How its machines are paid for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Capacity {
+    #[default]
+    OnDemand,
+    Spot,
+}
+
+/// A taint of its nodes, as EKS writes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Taint {
+    pub(crate) key: String,
+    #[serde(default)]
+    pub(crate) value: String,
+    pub(crate) effect: Effect,
+}
+
+/// What a taint does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Effect {
+    NoSchedule,
+    NoExecute,
+    PreferNoSchedule,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct UpdateSetup {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_unavailable: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_unavailable_percentage: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Create {
+    nodegroup_name: String,
+    scaling_config: Option<Scaling>,
+    disk_size: Option<u32>,
+    subnets: Vec<String>,
+    instance_types: Option<Vec<String>>,
+    ami_type: Option<String>,
+    node_role: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    taints: Vec<Taint>,
+    #[serde(default)]
+    tags: Tags,
+    client_request_token: Option<String>,
+    update_config: Option<UpdateSetup>,
+    node_repair_config: Option<Repair>,
+    #[serde(default)]
+    capacity_type: Capacity,
+    version: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Scaling {
+    min_size: u32,
+    max_size: u32,
+    desired_size: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Repair {
+    #[serde(default)]
+    enabled: bool,
+}
+
+impl Nodegroup {
+    /// When something of it next changes by itself.
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        self.launch.into_iter().chain(self.due).min()
+    }
+
+    pub(super) fn tagged(&mut self) -> (&str, &mut Tags) {
+        (&self.arn, &mut self.tags)
+    }
+
+    fn described(&self) -> Value {
+        let number = self.arn.rsplit('/').next().unwrap_or_default();
+        json!({
+            "nodegroupName": self.name,
+            "nodegroupArn": self.arn,
+            "clusterName": self.cluster,
+            "version": self.version,
+            "releaseVersion": format!("{}-20260301", self.version),
+            "createdAt": epoch(self.created),
+            "modifiedAt": epoch(self.created),
+            "status": self.status,
+            "capacityType": self.capacity,
+            "scalingConfig": {"minSize": self.least, "maxSize": self.most, "desiredSize": self.desired},
+            "instanceTypes": self.types,
+            "subnets": self.subnets,
+            "amiType": self.ami,
+            "nodeRole": self.role,
+            "labels": self.labels,
+            "taints": self.taints,
+            "resources": {"autoScalingGroups": [{"name": format!("eks-{}-{number}", self.name)}]},
+            "diskSize": self.disk,
+            "health": {"issues": []},
+            "updateConfig": self.update,
+            "nodeRepairConfig": {"enabled": self.repair},
+            "tags": self.tags,
+        })
+    }
+}
+
+pub(super) fn create(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
+    let body: Create = input.body()?;
+    let region = input.region();
+    let known = cluster(scene, region, input.name(0))?
+        .nodegroups
+        .get(&body.nodegroup_name);
+    if let Some(known) = known {
+        if known.token.is_some() && known.token == body.client_request_token {
+            return Ok(json!({"nodegroup": known.described()}));
+        }
+        return Err(in_use(format!(
+            "NodeGroup already exists with name {} and cluster name {}",
+            body.nodegroup_name,
+            input.name(0)
+        )));
+    }
+    super::active(scene, region, input.name(0))?;
+    let group = design(scene, input, body)?;
+    access::admit_nodes(scene, region, input.name(0), &group.role);
+    let output = json!({"nodegroup": group.described()});
+    let cluster = cluster(scene, region, input.name(0))?;
+    cluster.nodegroups.insert(group.name.clone(), group);
+    Ok(output)
+}
+
+fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Nodegroup, Refusal> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let name = body.nodegroup_name;
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || name.len() > 63 || !name.chars().all(allowed) {
+        return Err(invalid_parameter(format!("The nodegroup name {name} is invalid")));
+    }
+    let scaling = body.scaling_config.unwrap_or(Scaling {
+        min_size: 1,
+        max_size: 2,
+        desired_size: 2,
+    });
+    if scaling.max_size == 0 || scaling.min_size > scaling.desired_size || scaling.desired_size > scaling.max_size {
+        let message = format!(
+            "desired size {} must be between minimum size {} and maximum size {}, which is at least 1",
+            scaling.desired_size, scaling.min_size, scaling.max_size
+        );
+        return Err(invalid_parameter(message));
+    }
+    let cluster = cluster(scene, input.region(), input.name(0))?;
+    let (vpc, kubernetes) = (cluster.vpc.clone(), cluster.version.clone());
+    ground::check_subnets(scene, input.region(), &body.subnets, &vpc)?;
+    ground::check_role(scene, &body.node_role, "ec2.amazonaws.com", NODE_POLICIES)?;
+    if body.version.as_ref().is_some_and(|version| *version != kubernetes) {
+        return Err(invalid_parameter("Requested Nodegroup release version is invalid"));
+    }
+    let (now, number) = (scene.now, scene.random.uuid());
+    let launch = later(now, scene.random.seconds(10.0, 20.0, 30.0));
+    let due = later(now, scene.random.seconds(90.0, 115.0, 180.0));
+    let cluster = super::cluster(scene, input.region(), input.name(0))?;
+    Ok(Nodegroup {
+        arn: cluster.part("nodegroup", &format!("{name}/{number}")),
+        cluster: cluster.name.clone(),
+        name,
+        status: Status::Creating,
+        desired: scaling.desired_size,
+        types: body.instance_types.unwrap_or_else(|| vec!["t3.medium".to_owned()]),
+        capacity: body.capacity_type,
+        ami: body.ami_type.unwrap_or_else(|| "AL2023_x86_64_STANDARD".to_owned()),
+        subnets: body.subnets,
+        role: body.node_role,
+        labels: body.labels,
+        taints: body.taints,
+        instances: Vec::new(),
+        tags: body.tags,
+        disk: body.disk_size.unwrap_or(20),
+        version: kubernetes,
+        created: now,
+        launch: Some(launch),
+        due: Some(due),
+        least: scaling.min_size,
+        most: scaling.max_size,
+        update: body.update_config.unwrap_or(UpdateSetup {
+            max_unavailable: Some(1),
+            max_unavailable_percentage: None,
+        }),
+        repair: body.node_repair_config.is_some_and(|repair| repair.enabled),
+        token: body.client_request_token,
+    })
+}
+
+pub(super) fn list(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
+    let groups = &cluster(scene, input.region(), input.name(0))?.nodegroups;
+    input.page("nodegroups", groups.keys(), |name| (*name).clone(), |name| json!(name))
+}
+
+pub(super) fn describe(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
+    Ok(json!({"nodegroup": group(scene, input.region(), input.name(0), input.name(1))?.described()}))
+}
+
+pub(super) fn delete(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
+    let (now, wait) = (scene.now, scene.random.seconds(120.0, 150.0, 240.0));
+    let group = group(scene, input.region(), input.name(0), input.name(1))?;
+    match group.status {
+        Status::Deleting => {}
+        Status::Creating | Status::Updating => {
+            let message = format!("NodeGroup {} cannot be deleted while it is changing", group.name);
+            return Err(in_use(message));
+        }
+        Status::Active | Status::Degraded => {
+            group.status = Status::Deleting;
+            group.due = Some(later(now, wait));
+            group.launch = None;
+        }
+    }
+    Ok(json!({"nodegroup": group.described()}))
+}
+
+fn group<'a>(scene: &'a mut Scene<'_>, region: &str, cluster: &str, name: &str) -> Result<&'a mut Nodegroup, Refusal> {
+    let groups = &mut super::cluster(scene, region, cluster)?.nodegroups;
+    groups
+        .get_mut(name)
+        .ok_or_else(|| not_found(format!("No node group found for name: {name}.")))
+}
+
+/// Lets the node groups of one cluster act on what is due.
+pub(super) fn advance(scene: &mut Scene<'_>, region: &str, cluster: &str) {
+    let now = scene.now;
+    let Ok(found) = super::cluster(scene, region, cluster) else {
+        return;
+    };
+    let due = |group: &&Nodegroup| group.next_wake().is_some_and(|at| at <= now);
+    let names: Vec<String> = found
+        .nodegroups
+        .values()
+        .filter(due)
+        .map(|group| group.name.clone())
+        .collect();
+    for name in names {
+        act(scene, region, cluster, &name);
+    }
+}
+
+fn act(scene: &mut Scene<'_>, region: &str, cluster: &str, name: &str) {
+    let now = scene.now;
+    let Ok(found) = group(scene, region, cluster, name) else {
+        return;
+    };
+    if found.launch.is_some_and(|at| at <= now) {
+        found.launch = None;
+        let wanted = found.clone();
+        let instances = ground::launch(scene, region, &wanted);
+        if let Ok(found) = group(scene, region, cluster, name) {
+            found.instances = instances;
+        }
+        return;
+    }
+    if found.due.is_none_or(|at| now < at) {
+        return;
+    }
+    found.due = None;
+    if found.status != Status::Deleting {
+        found.status = Status::Active;
+        return;
+    }
+    let (role, instances) = (found.role.clone(), found.instances.clone());
+    ground::terminate(scene, region, &instances);
+    if let Ok(cluster) = super::cluster(scene, region, cluster) {
+        cluster.nodegroups.remove(name);
+        if !cluster.nodegroups.values().any(|group| group.role == role) {
+            cluster.access_entries.remove(&role);
+        }
+    }
+}
