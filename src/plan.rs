@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::error::Hint;
@@ -127,7 +128,7 @@ fn action(desired: &Desired, observed: Option<&Observed>, known: &Outputs) -> Re
     if observed.readiness == Readiness::Leaving {
         return Ok(Action::Create);
     }
-    let changes = diff(&unknown::resolve(&desired.spec, known), &observed.spec);
+    let changes = diff(&comparable(desired, known), &observed.spec);
     if let Some(change) = changes.iter().find(|change| is_immutable(desired, change)) {
         return Err(PlanError::Immutable {
             id: desired.id.clone(),
@@ -141,6 +142,19 @@ fn action(desired: &Desired, observed: Option<&Observed>, known: &Outputs) -> Re
         Readiness::Waiting(_) => Action::Await,
         _ => Action::Nothing,
     })
+}
+
+/// The fields that can be compared with what is found.
+fn comparable(desired: &Desired, known: &Outputs) -> Value {
+    let mut spec = unknown::resolve(&desired.spec, known);
+    if let Some(fields) = spec.as_object_mut() {
+        for field in desired.kind.unobserved_fields() {
+            fields.remove(*field);
+        }
+        // A version that the stack leaves open is the one that was chosen when the resource was made.
+        fields.retain(|name, value| name != "version" || value != "");
+    }
+    spec
 }
 
 fn is_immutable(desired: &Desired, change: &Change) -> bool {
@@ -194,7 +208,6 @@ pub struct Counts {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
     use serde_json::json;
 
     use super::*;

@@ -182,6 +182,37 @@ impl Kind {
         }
     }
 
+    /// The fields that no API gives back: they matter while the resource is made or taken away.
+    pub fn unobserved_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Addon => &["wait", "pod_identities"],
+            Self::Key => &["delete_after_days"],
+            Self::Vpc
+            | Self::Subnet
+            | Self::InternetGateway
+            | Self::ElasticIp
+            | Self::NatGateway
+            | Self::RouteTable
+            | Self::SecurityGroup
+            | Self::Role
+            | Self::Policy
+            | Self::LogGroup
+            | Self::Queue
+            | Self::Rule
+            | Self::Repository
+            | Self::Bucket
+            | Self::Cluster
+            | Self::AccessEntry
+            | Self::PodIdentity
+            | Self::LaunchTemplate
+            | Self::NodeGroup
+            | Self::Image
+            | Self::ReleaseBegin
+            | Self::Object
+            | Self::ReleaseEnd => &[],
+        }
+    }
+
     /// How long to wait before giving up on such a resource.
     pub fn deadline(self) -> Duration {
         Duration::from_secs(60).max(self.usual_duration() * 4).max(match self {

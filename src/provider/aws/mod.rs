@@ -8,8 +8,18 @@ pub mod codes;
 pub mod tags;
 
 mod address;
+mod bucket;
 mod ec2;
+mod eks;
+pub mod iam;
+mod key;
+mod launch_template;
+mod log_group;
 mod network;
+mod queue;
+mod repository;
+mod rule;
+mod security_group;
 mod vpc;
 
 use std::collections::BTreeMap;
@@ -150,17 +160,32 @@ impl Aws {
                 Err(error) => return Err(error),
             }
         }
-        self.wait(kind, id, told).await
+        // Before there are nodes, some add-ons cannot become active, and nobody needs to wait for them.
+        let waits = ready.spec["wait"] != serde_json::Value::Bool(false);
+        let given = self.wait(kind, id, waits, told).await?;
+        if kind == Kind::Cluster {
+            eks::finish_cluster(self, ready, &given).await?;
+        }
+        Ok(given)
     }
 
-    async fn wait(&self, kind: Kind, id: &ResourceId, told: impl FnMut(&str)) -> Result<Given, ProviderError> {
+    async fn wait(
+        &self,
+        kind: Kind,
+        id: &ResourceId,
+        waits: bool,
+        told: impl FnMut(&str),
+    ) -> Result<Given, ProviderError> {
         let mut given = Given::new();
         let ask = async || {
             let Some(observed) = self.look(kind, id).await? else {
                 return Ok::<_, ProviderError>(Readiness::Waiting("not visible yet".to_owned()));
             };
             given = observed.outputs;
-            Ok(observed.readiness)
+            match observed.readiness {
+                Readiness::Waiting(_) if !waits => Ok(Readiness::Ready),
+                readiness => Ok(readiness),
+            }
         };
         let patience = Patience {
             expected: kind.usual_duration(),
@@ -189,7 +214,22 @@ impl Aws {
             Kind::ElasticIp => address::observe(self).await,
             Kind::NatGateway => network::observe_nat_gateways(self).await,
             Kind::RouteTable => network::observe_route_tables(self).await,
-            _ => Ok(Vec::new()),
+            Kind::SecurityGroup => security_group::observe(self).await,
+            Kind::LaunchTemplate => launch_template::observe(self).await,
+            Kind::Key => key::observe(self).await,
+            Kind::LogGroup => log_group::observe(self).await,
+            Kind::Queue => queue::observe(self).await,
+            Kind::Rule => rule::observe(self).await,
+            Kind::Repository => repository::observe(self).await,
+            Kind::Bucket => bucket::observe(self).await,
+            Kind::Role => iam::observe_roles(self).await,
+            Kind::Policy => iam::observe_policies(self).await,
+            Kind::Cluster => eks::observe_cluster(self).await,
+            Kind::AccessEntry => eks::observe_access_entries(self).await,
+            Kind::PodIdentity => eks::observe_pod_identities(self).await,
+            Kind::Addon => eks::observe_addons(self).await,
+            Kind::NodeGroup => eks::observe_node_groups(self).await,
+            Kind::Image | Kind::ReleaseBegin | Kind::Object | Kind::ReleaseEnd => Ok(Vec::new()),
         }
     }
 
@@ -201,7 +241,22 @@ impl Aws {
             Kind::ElasticIp => address::ensure(self, ready, existing).await,
             Kind::NatGateway => network::ensure_nat_gateway(self, ready, existing).await,
             Kind::RouteTable => network::ensure_route_table(self, ready, existing).await,
-            _ => Err(ProviderError::found(
+            Kind::SecurityGroup => security_group::ensure(self, ready, existing).await,
+            Kind::LaunchTemplate => launch_template::ensure(self, ready, existing).await,
+            Kind::Key => key::ensure(self, ready, existing).await,
+            Kind::LogGroup => log_group::ensure(self, ready, existing).await,
+            Kind::Queue => queue::ensure(self, ready, existing).await,
+            Kind::Rule => rule::ensure(self, ready, existing).await,
+            Kind::Repository => repository::ensure(self, ready, existing).await,
+            Kind::Bucket => bucket::ensure(self, ready, existing).await,
+            Kind::Role => iam::ensure_role(self, ready, existing).await,
+            Kind::Policy => iam::ensure_policy(self, ready, existing).await,
+            Kind::Cluster => eks::ensure_cluster(self, ready, existing).await,
+            Kind::AccessEntry => eks::ensure_access_entry(self, ready, existing).await,
+            Kind::PodIdentity => eks::ensure_pod_identity(self, ready, existing).await,
+            Kind::Addon => eks::ensure_addon(self, ready, existing).await,
+            Kind::NodeGroup => eks::ensure_node_group(self, ready, existing).await,
+            Kind::Image | Kind::ReleaseBegin | Kind::Object | Kind::ReleaseEnd => Err(ProviderError::found(
                 format!("making `{}`", ready.step.desired.id),
                 "not an AWS kind",
             )),

@@ -1,0 +1,182 @@
+//! Buckets, closed to the public.
+
+use std::collections::BTreeMap;
+
+use crate::apply::walk::Ready;
+use crate::provider::aws::Aws;
+use crate::provider::aws::Given;
+use crate::provider::aws::codes;
+use crate::provider::aws::fields;
+use crate::provider::aws::found;
+use crate::provider::error::Class;
+use crate::provider::error::ProviderError;
+use crate::resource::kind::Kind;
+use crate::resource::observed::Observed;
+use crate::resource::observed::Readiness;
+use aws_sdk_s3::types::BucketLocationConstraint;
+use aws_sdk_s3::types::BucketVersioningStatus;
+use aws_sdk_s3::types::CreateBucketConfiguration;
+use aws_sdk_s3::types::Delete;
+use aws_sdk_s3::types::ObjectIdentifier;
+use aws_sdk_s3::types::PublicAccessBlockConfiguration;
+use aws_sdk_s3::types::Tag;
+use aws_sdk_s3::types::Tagging;
+use aws_sdk_s3::types::VersioningConfiguration;
+
+use crate::resource::spec::Bucket;
+
+/// The region that a bucket may not name as its own: it is where buckets go that name none.
+const UNNAMED_REGION: &str = "us-east-1";
+
+pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
+    let buckets = aws
+        .s3
+        .list_buckets()
+        .send()
+        .await
+        .map_err(|error| codes::error("s3 ListBuckets", error))?;
+    let names = buckets.buckets().iter().filter_map(|bucket| bucket.name());
+    // Only a bucket that carries the instance in its name can be ours; its tags then tell.
+    let suffix = format!("-{}", aws.owner.instance);
+    let mut observed = Vec::new();
+    for name in names.filter(|name| name.ends_with(&suffix)) {
+        let tags = aws.s3.get_bucket_tagging().bucket(name).send().await;
+        let tags = match tags.map_err(|error| codes::error("s3 GetBucketTagging", error)) {
+            Ok(tags) => tags,
+            // No tags yet: an attempt ended between making and tagging it. The name is ours all the same.
+            Err(error) if error.code == "NoSuchTagSet" || error.class == Class::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let tags = tags
+            .tag_set()
+            .iter()
+            .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
+            .collect();
+        let Some(id) = aws.owner.identify(&tags) else { continue };
+        let versioning = aws.s3.get_bucket_versioning().bucket(name).send().await;
+        let versioning = versioning.map_err(|error| codes::error("s3 GetBucketVersioning", error))?;
+        let spec = Bucket {
+            versioned: versioning.status() == Some(&BucketVersioningStatus::Enabled),
+        };
+        let given = BTreeMap::from([
+            ("name".to_owned(), name.to_owned()),
+            ("arn".to_owned(), format!("arn:aws:s3:::{name}")),
+        ]);
+        observed.push(found(id, Kind::Bucket, &spec, given, Readiness::Ready));
+    }
+    Ok(observed)
+}
+
+pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {
+    let spec: Bucket = fields(ready)?;
+    let name = &ready.step.desired.name;
+    if existing.is_none() {
+        create(aws, name).await?;
+        let closed = PublicAccessBlockConfiguration::builder()
+            .block_public_acls(true)
+            .block_public_policy(true)
+            .ignore_public_acls(true)
+            .restrict_public_buckets(true)
+            .build();
+        let put = aws
+            .s3
+            .put_public_access_block()
+            .bucket(name)
+            .public_access_block_configuration(closed)
+            .send()
+            .await;
+        put.map_err(|error| codes::error("s3 PutPublicAccessBlock", error))?;
+    }
+    let status = if spec.versioned {
+        BucketVersioningStatus::Enabled
+    } else {
+        BucketVersioningStatus::Suspended
+    };
+    if spec.versioned || existing.is_some() {
+        let versioning = VersioningConfiguration::builder().status(status).build();
+        let put = aws
+            .s3
+            .put_bucket_versioning()
+            .bucket(name)
+            .versioning_configuration(versioning)
+            .send()
+            .await;
+        put.map_err(|error| codes::error("s3 PutBucketVersioning", error))?;
+    }
+    // Last, so that a bucket with tags is a finished one.
+    let tags = aws.owner.tags(&ready.step.desired.id, &BTreeMap::new());
+    let tag = |(key, value): (&String, &String)| {
+        Tag::builder()
+            .key(key)
+            .value(value)
+            .build()
+            .expect("key and value are set")
+    };
+    let tagging = Tagging::builder()
+        .set_tag_set(Some(tags.iter().map(tag).collect()))
+        .build();
+    let tagging = tagging.expect("the set of tags is set");
+    let put = aws.s3.put_bucket_tagging().bucket(name).tagging(tagging).send().await;
+    put.map(drop)
+        .map_err(|error| codes::error("s3 PutBucketTagging", error))
+}
+
+async fn create(aws: &Aws, name: &str) -> Result<(), ProviderError> {
+    let region = aws.place.region.as_str();
+    let place = CreateBucketConfiguration::builder()
+        .location_constraint(BucketLocationConstraint::from(region))
+        .build();
+    let created = aws.s3.create_bucket().bucket(name);
+    let created = if region == UNNAMED_REGION {
+        created
+    } else {
+        created.create_bucket_configuration(place)
+    };
+    match created
+        .send()
+        .await
+        .map_err(|error| codes::error("s3 CreateBucket", error))
+    {
+        // In this account and under this name it can only be ours.
+        Err(error) if error.code == "BucketAlreadyOwnedByYou" => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Deletes a bucket with everything that is or was in it.
+pub(super) async fn delete(aws: &Aws, name: &str) -> Result<(), ProviderError> {
+    loop {
+        let page = aws.s3.list_object_versions().bucket(name).send().await;
+        let page = page.map_err(|error| codes::error("s3 ListObjectVersions", error))?;
+        let versions = page
+            .versions()
+            .iter()
+            .filter_map(|version| Some((version.key()?, version.version_id())));
+        let markers = page
+            .delete_markers()
+            .iter()
+            .filter_map(|marker| Some((marker.key()?, marker.version_id())));
+        let identifier = |(key, version): (&str, Option<&str>)| {
+            let identifier = ObjectIdentifier::builder()
+                .key(key)
+                .set_version_id(version.map(str::to_owned))
+                .build();
+            identifier.expect("the key is set")
+        };
+        let objects: Vec<ObjectIdentifier> = versions.chain(markers).map(identifier).collect();
+        if objects.is_empty() {
+            break;
+        }
+        let objects = Delete::builder()
+            .set_objects(Some(objects))
+            .quiet(true)
+            .build()
+            .expect("objects are set");
+        let deleted = aws.s3.delete_objects().bucket(name).delete(objects).send().await;
+        deleted.map_err(|error| codes::error("s3 DeleteObjects", error))?;
+    }
+    let deleted = aws.s3.delete_bucket().bucket(name).send().await;
+    deleted
+        .map(drop)
+        .map_err(|error| codes::error("s3 DeleteBucket", error))
+}

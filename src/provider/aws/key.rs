@@ -1,0 +1,197 @@
+//! Encryption keys with their aliases.
+
+use std::collections::BTreeMap;
+
+use crate::apply::walk::Ready;
+use crate::provider::aws::Aws;
+use crate::provider::aws::Given;
+use crate::provider::aws::codes;
+use crate::provider::aws::fields;
+use crate::provider::aws::found;
+use crate::provider::error::Class;
+use crate::provider::error::ProviderError;
+use crate::resource::kind::Kind;
+use crate::resource::observed::Observed;
+use crate::resource::observed::Readiness;
+use crate::resource::spec::Key;
+
+pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
+    let mut pages = aws.kms.list_aliases().into_paginator().send();
+    let mut aliases = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| codes::error("kms ListAliases", error))?;
+        // A key of ours without an alias was scheduled for deletion: it counts as gone.
+        let named = page
+            .aliases()
+            .iter()
+            .filter_map(|alias| Some((alias.alias_name()?.to_owned(), alias.target_key_id()?.to_owned())));
+        aliases.extend(named.filter(|(name, _)| !name.starts_with("alias/aws/")));
+    }
+    let mut observed = Vec::new();
+    for (alias, key) in aliases {
+        observed.extend(observe_key(aws, &alias, &key).await?);
+    }
+    Ok(observed)
+}
+
+async fn observe_key(aws: &Aws, alias: &str, key: &str) -> Result<Option<Observed>, ProviderError> {
+    let tags = aws.kms.list_resource_tags().key_id(key).send().await;
+    let tags = match tags.map_err(|error| codes::error("kms ListResourceTags", error)) {
+        Ok(tags) => tags,
+        // Another team's key may not be looked at; then it is not ours.
+        Err(error) if matches!(error.class, Class::NotFound | Class::Denied) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let tags = tags
+        .tags()
+        .iter()
+        .map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned()))
+        .collect();
+    let Some(id) = aws.owner.identify(&tags) else {
+        return Ok(None);
+    };
+    let answer = aws.kms.describe_key().key_id(key).send().await;
+    let answer = answer.map_err(|error| codes::error("kms DescribeKey", error))?;
+    let Some(metadata) = answer.key_metadata() else {
+        return Ok(None);
+    };
+    let rotation = aws.kms.get_key_rotation_status().key_id(key).send().await;
+    let rotation = rotation.map_err(|error| codes::error("kms GetKeyRotationStatus", error))?;
+    let spec = serde_json::json!({
+        "alias": alias,
+        "description": metadata.description().unwrap_or_default(),
+        "rotate": rotation.key_rotation_enabled(),
+    });
+    let given = BTreeMap::from([
+        ("arn".to_owned(), metadata.arn().unwrap_or_default().to_owned()),
+        ("id".to_owned(), key.to_owned()),
+        ("alias".to_owned(), alias.to_owned()),
+    ]);
+    Ok(Some(found(id, Kind::Key, &spec, given, Readiness::Ready)))
+}
+
+pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {
+    let spec: Key = fields(ready)?;
+    let key = match existing {
+        Some(given) => given["id"].clone(),
+        None => create(aws, ready, &spec).await?,
+    };
+    if spec.rotate {
+        let rotated = aws.kms.enable_key_rotation().key_id(&key).send().await;
+        rotated.map_err(|error| codes::error("kms EnableKeyRotation", error))?;
+    } else if existing.is_some() {
+        let rotated = aws.kms.disable_key_rotation().key_id(&key).send().await;
+        rotated.map_err(|error| codes::error("kms DisableKeyRotation", error))?;
+    }
+    Ok(())
+}
+
+/// Makes the key and names it; a key that an earlier attempt made and could not name is used.
+async fn create(aws: &Aws, ready: &Ready, spec: &Key) -> Result<String, ProviderError> {
+    let key = match unnamed(aws, ready).await? {
+        Some(key) => key,
+        None => {
+            let tag = |(key, value): (&String, &String)| {
+                let tag = aws_sdk_kms::types::Tag::builder().tag_key(key).tag_value(value).build();
+                tag.expect("key and value are set")
+            };
+            let tags = aws.owner.tags(&ready.step.desired.id, &BTreeMap::new());
+            let created = aws
+                .kms
+                .create_key()
+                .description(&spec.description)
+                .set_tags(Some(tags.iter().map(tag).collect()));
+            let created = created
+                .send()
+                .await
+                .map_err(|error| codes::error("kms CreateKey", error))?;
+            let id = created.key_metadata().map(|metadata| metadata.key_id().to_owned());
+            id.ok_or_else(|| ProviderError::found("kms CreateKey", "the answer names no key"))?
+        }
+    };
+    let named = aws
+        .kms
+        .create_alias()
+        .alias_name(&spec.alias)
+        .target_key_id(&key)
+        .send()
+        .await;
+    named.map_err(|error| codes::error("kms CreateAlias", error))?;
+    Ok(key)
+}
+
+/// A key of this resource that is in use and has no alias yet.
+async fn unnamed(aws: &Aws, ready: &Ready) -> Result<Option<String>, ProviderError> {
+    for key in owned(aws).await? {
+        if key.resource == ready.step.desired.id && key.deletion.is_none() {
+            return Ok(Some(key.id));
+        }
+    }
+    Ok(None)
+}
+
+/// A key of the stack's, whatever its state.
+pub(super) struct Owned {
+    pub(super) id: String,
+    pub(super) resource: crate::resource::id::ResourceId,
+    /// When AWS deletes it, once that was asked for.
+    pub(super) deletion: Option<String>,
+}
+
+/// Every key of the stack's, those that wait for their deletion too.
+pub(super) async fn owned(aws: &Aws) -> Result<Vec<Owned>, ProviderError> {
+    let mut pages = aws.kms.list_keys().into_paginator().send();
+    let mut owned = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| codes::error("kms ListKeys", error))?;
+        for key in page.keys().iter().filter_map(|key| key.key_id()) {
+            let tags = aws.kms.list_resource_tags().key_id(key).send().await;
+            let tags = match tags.map_err(|error| codes::error("kms ListResourceTags", error)) {
+                Ok(tags) => tags,
+                Err(error) if matches!(error.class, Class::NotFound | Class::Denied) => continue,
+                Err(error) => return Err(error),
+            };
+            let tags = tags
+                .tags()
+                .iter()
+                .map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned()))
+                .collect();
+            let Some(resource) = aws.owner.identify(&tags) else {
+                continue;
+            };
+            let answer = aws.kms.describe_key().key_id(key).send().await;
+            let answer = answer.map_err(|error| codes::error("kms DescribeKey", error))?;
+            let deletion = answer.key_metadata().and_then(|metadata| metadata.deletion_date());
+            let deletion = deletion.map(|date| {
+                let date = jiff::Timestamp::from_second(date.secs()).unwrap_or_default();
+                date.strftime("%Y-%m-%d").to_string()
+            });
+            owned.push(Owned {
+                id: key.to_owned(),
+                resource,
+                deletion,
+            });
+        }
+    }
+    Ok(owned)
+}
+
+/// Frees the alias and schedules the key's deletion: AWS deletes no key at once.
+pub(super) async fn delete(aws: &Aws, key: &str, after_days: i32) -> Result<(), ProviderError> {
+    let aliases = aws.kms.list_aliases().key_id(key).send().await;
+    let aliases = aliases.map_err(|error| codes::error("kms ListAliases", error))?;
+    for alias in aliases.aliases().iter().filter_map(|alias| alias.alias_name()) {
+        let freed = aws.kms.delete_alias().alias_name(alias).send().await;
+        freed.map_err(|error| codes::error("kms DeleteAlias", error))?;
+    }
+    let scheduled = aws
+        .kms
+        .schedule_key_deletion()
+        .key_id(key)
+        .pending_window_in_days(after_days)
+        .send()
+        .await;
+    scheduled
+        .map(drop)
+        .map_err(|error| codes::error("kms ScheduleKeyDeletion", error))
+}
