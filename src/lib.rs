@@ -7,6 +7,8 @@ pub mod error;
 pub mod event;
 pub mod resource;
 
+pub mod stack;
+
 pub mod graph;
 pub mod plan;
 

@@ -1,0 +1,35 @@
+//! How IAM documents are put together: trust, statements, conditions.
+
+use serde_json::Value;
+use serde_json::json;
+
+/// A policy document of these statements.
+pub(crate) fn document(statements: Vec<Value>) -> Value {
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// A statement that allows actions on resources, under conditions where there are any.
+pub(crate) fn allow(sid: &str, actions: &[&str], resources: Value, conditions: Option<Value>) -> Value {
+    let mut statement = json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources});
+    if let Some(conditions) = conditions {
+        statement["Condition"] = conditions;
+    }
+    statement
+}
+
+/// The document that lets an AWS service take a role on.
+pub(crate) fn trust_service(service: &str) -> Value {
+    let principal = json!({"Service": service});
+    document(vec![
+        json!({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}),
+    ])
+}
+
+/// The document that lets pods take a role on, through EKS's pod identities.
+pub(crate) fn trust_pods() -> Value {
+    let principal = json!({"Service": "pods.eks.amazonaws.com"});
+    let actions = ["sts:AssumeRole", "sts:TagSession"];
+    document(vec![
+        json!({"Effect": "Allow", "Principal": principal, "Action": actions}),
+    ])
+}
