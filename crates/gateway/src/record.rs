@@ -84,8 +84,11 @@ pub struct StoredSession {
 
 /// Names a survey response, and whoever holds the browser that gave it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ResponseId(String);
+#[serde(try_from = "String")]
+pub struct ResponseId(
+    // Invariant: `r-` and 32 lower-case hexadecimal digits.
+    String,
+);
 
 impl ResponseId {
     /// The id of a browser's response in a session; it tells nothing of either.
@@ -109,9 +112,24 @@ impl ResponseId {
         plain.then(|| Self(text.to_owned()))
     }
 
+    /// The short form that a winner's phone shows, and that is called out on stage.
+    pub fn ticket(&self) -> String {
+        let short = self.0[self.0.len() - 6..].to_ascii_uppercase();
+        let (first, second) = short.split_at(3);
+        format!("{first}-{second}")
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for ResponseId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("`{text}` is not the id of a response"))
     }
 }
 
@@ -179,6 +197,18 @@ mod tests {
             .collect();
         assert_eq!(ids.len(), 4);
         assert_eq!(ResponseId::of("a", "bc"), ResponseId::of("a", "bc"));
+    }
+
+    #[test]
+    fn the_ticket_is_what_the_page_shows() {
+        let id = ResponseId::parse("r-0123456789abcdef0123456789a3f9c2").unwrap();
+        assert_eq!(id.ticket(), "A3F-9C2");
+    }
+
+    #[test]
+    fn text_that_is_no_id_is_not_read_as_one() {
+        let id: Result<ResponseId, _> = serde_json::from_str("\"r-0\"");
+        assert_eq!(id.unwrap_err().to_string(), "`r-0` is not the id of a response");
     }
 
     #[test]

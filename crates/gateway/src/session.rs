@@ -21,7 +21,9 @@ use crate::record::ResponseId;
 use crate::record::StoredQuestion;
 use crate::record::key;
 use crate::reply::Refusal;
+use crate::storage::Listing;
 use crate::storage::Storage;
+use crate::storage::StorageError;
 
 /// As how many requests the load sends each question.
 pub(crate) const MULTIPLIER: u32 = 50;
@@ -130,11 +132,12 @@ impl Session {
         let load = || async {
             let mut page = None;
             loop {
-                let listing = in_time(clock, storage.list(key::QUESTIONS, page)).await?;
-                let bodies = futures::stream::iter(&listing.keys).map(|key| in_time(clock, storage.get(key)));
+                let Listing { keys, next } = in_time(clock, storage.list(key::QUESTIONS, page)).await?;
+                let bodies =
+                    futures::stream::iter(keys).map(|key| async move { in_time(clock, storage.get(&key)).await });
                 let bodies: Vec<Option<Bytes>> = bodies.buffered(READERS).try_collect().await?;
                 self.remember(bodies.iter().flatten());
-                page = listing.next;
+                page = next;
                 if page.is_none() {
                     return Ok(());
                 }
@@ -195,10 +198,7 @@ impl Drop for NewVote<'_> {
 }
 
 /// A storage's answer while loading, or why there is none.
-async fn in_time<T>(
-    clock: &Clock,
-    answer: impl Future<Output = Result<T, crate::storage::StorageError>>,
-) -> Result<T, Refusal> {
+async fn in_time<T>(clock: &Clock, answer: impl Future<Output = Result<T, StorageError>>) -> Result<T, Refusal> {
     match clock.timeout(STORAGE_TIMEOUT, answer).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(_)) | Err(_) => Err(Refusal::NotLoaded),

@@ -83,6 +83,12 @@ pub enum ShapeError {
         /// The shape.
         text: String,
     },
+    /// Neither a duration nor stages were given.
+    #[error("nothing says how long the load lasts; give `--duration 5m`, or stages like `--stage 2m:50`")]
+    NoLength,
+    /// Both a duration and stages were given.
+    #[error("`--duration` and `--stage` both say how long the load lasts; give one of them")]
+    TwoLengths,
     /// A shape in which no time passes.
     #[error("`{text}` lasts no time; give a stage a duration above zero")]
     NoTime {
@@ -111,6 +117,29 @@ impl Shape {
     /// Arrivals a second that rise and fall in stages, from `start`.
     pub fn arrivals(start: u32, stages: Vec<Stage>) -> Self {
         Self::Arrivals { start, stages }
+    }
+
+    /// The shape that k6's flags of these names describe: `--vus` users all the time, or at the start of the stages.
+    pub fn from_flags(vus: Option<u32>, duration: Option<Duration>, stages: &[Stage]) -> Result<Self, ShapeError> {
+        let start = vus.unwrap_or(1);
+        if start > MOST_USERS {
+            return Err(ShapeError::Target {
+                text: "--vus".to_owned(),
+                target: start.to_string(),
+            });
+        }
+        let shape = match (duration, stages) {
+            (None, []) => return Err(ShapeError::NoLength),
+            (Some(duration), []) => Self::constant(start, duration),
+            (None, stages) => Self::users(start, stages.to_vec()),
+            (Some(_), _) => return Err(ShapeError::TwoLengths),
+        };
+        if shape.duration().is_zero() {
+            return Err(ShapeError::NoTime {
+                text: shape.to_string(),
+            });
+        }
+        Ok(shape)
     }
 
     /// How long the whole curve takes.
@@ -383,6 +412,46 @@ mod tests {
             "`1m:5,1m:5/s` mixes users and arrivals; give every target a `/s`, or none",
         );
         check("0s:5", "`0s:5` lasts no time; give a stage a duration above zero");
+    }
+
+    #[test]
+    fn flags_make_the_shape_that_k6_makes_of_them() {
+        fn check(vus: Option<u32>, duration: Option<u64>, stages: &[&str], expected: &str) {
+            let stages: Vec<Stage> = stages.iter().map(|stage| stage.parse().unwrap()).collect();
+            let shape = Shape::from_flags(vus, duration.map(Duration::from_secs), &stages);
+            assert_eq!(
+                shape.map_or_else(|error| error.to_string(), |shape| shape.to_string()),
+                expected
+            );
+        }
+        check(Some(10), Some(30), &[], "10,30s:10");
+        check(None, Some(30), &[], "1,30s:1");
+        check(None, None, &["2m:2", "3m:1"], "1,2m:2,3m:1");
+        check(Some(5), None, &["30s:10"], "5,30s:10");
+        check(
+            Some(5),
+            None,
+            &[],
+            "nothing says how long the load lasts; give `--duration 5m`, or stages like `--stage 2m:50`",
+        );
+        check(
+            None,
+            Some(30),
+            &["2m:2"],
+            "`--duration` and `--stage` both say how long the load lasts; give one of them",
+        );
+        check(
+            Some(1),
+            Some(0),
+            &[],
+            "`1,0s:1` lasts no time; give a stage a duration above zero",
+        );
+        check(
+            Some(200_000),
+            Some(1),
+            &[],
+            "`200000` in `--vus` is not a whole number from 0 to 100000",
+        );
     }
 
     #[test]

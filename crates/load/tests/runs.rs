@@ -501,3 +501,21 @@ fn a_plan_is_data() {
     assert_eq!(shape, AMPLIFIED.parse().unwrap());
     assert_eq!(serde_json::to_string(&shape).unwrap(), "\"1,2m:2,23m:5,3m:1\"");
 }
+
+#[test]
+fn a_run_can_be_moved_to_another_thread() {
+    fn sent<T: Send>(_: T) {}
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let _inside = runtime.enter();
+    let plan = plan("1,1s:1");
+    sent(run(
+        &plan,
+        |_| async { Ok::<_, Infallible>(answered(200)) },
+        clock(),
+        7,
+        |_| {},
+    ));
+}
