@@ -75,6 +75,8 @@ pub struct Fields<'a> {
     reader: &'a Reader<'a>,
     key: &'a Key,
     node: &'a Node,
+    /// Keys that mean nothing.
+    strangers: Vec<&'a str>,
 }
 
 impl<'a> Fields<'a> {
@@ -84,8 +86,10 @@ impl<'a> Fields<'a> {
             let hint = format!("it has {}", listed(known));
             return reader.mismatch(key, node, "a map", Some(hint));
         };
+        let mut strangers = Vec::new();
         for (key, _) in entries {
             if !known.contains(&key.text.as_str()) {
+                strangers.push(key.text.as_str());
                 let hint = match closest(&key.text, known.iter().copied()) {
                     Some(closest) => format!("did you mean `{closest}`?"),
                     None => format!("known are {}", listed(known)),
@@ -93,13 +97,26 @@ impl<'a> Fields<'a> {
                 reader.report(key.at, format!("nothing here is called `{}`", key.text), Some(hint));
             }
         }
-        Some(Self { reader, key, node })
+        Some(Self {
+            reader,
+            key,
+            node,
+            strangers,
+        })
     }
 
     /// The field of that name; it is a mistake if it is missing.
     pub fn required<T: Declared>(&self, name: &str) -> Option<T> {
         if let Some((key, value)) = self.node.entry(name) {
             return T::read(self.reader, key, value);
+        }
+        if self
+            .strangers
+            .iter()
+            .any(|stranger| closest(stranger, [name].into_iter()).is_some())
+        {
+            // It is there, misspelt, and was reported so.
+            return None;
         }
         let message = format!("`{}` has no `{name}`", self.key.text);
         self.reader

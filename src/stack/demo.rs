@@ -47,7 +47,7 @@ declared! {
 declared! {
     /// The audience's page.
     pub struct Page {
-        /// The ConfigMap that cues are written to.
+        /// The config map that cues are written to.
         pub config_map: ObjectName,
         /// The Ingress that the audience opens.
         pub ingress: ObjectName,
@@ -59,7 +59,7 @@ declared! {
     pub struct Watch {
         /// The Deployment.
         pub deployment: ObjectName,
-        /// The ScaledObject that scales it.
+        /// The scaled object that scales it.
         pub scaled_object: ObjectName,
     }
 }

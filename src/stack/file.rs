@@ -110,7 +110,9 @@ impl File {
                 (Some(node), problems)
             }
             Err(error) => {
-                let at = error.location().map_or(Span::BEGIN, Span::from);
+                let at = error
+                    .location()
+                    .map_or(Span::BEGIN, |location| self.span_of_location(location));
                 let message = format!(
                     "this is not YAML: {}",
                     without_place(&error.without_snippet().to_string())
@@ -128,6 +130,19 @@ impl File {
             end: self.text.lines().next().unwrap_or_default().len(),
             ..Span::BEGIN
         }
+    }
+
+    /// A reader's error knows line and column, and not always the byte.
+    fn span_of_location(&self, location: Location) -> Span {
+        let place = Span::from(location);
+        let before = self.text.split_inclusive('\n').take(place.line - 1).map(str::len);
+        let line_start = before.sum::<usize>();
+        let line = self.text[line_start..].lines().next().unwrap_or_default();
+        let into_line = line
+            .char_indices()
+            .nth(place.column - 1)
+            .map_or(line.len(), |(byte, _)| byte);
+        self.span_of_byte(line_start + into_line)
     }
 
     fn span_of_byte(&self, start: usize) -> Span {

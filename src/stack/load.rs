@@ -109,6 +109,9 @@ impl Hint for LoadError {
         match self {
             Self::UnknownStack {
                 closest: Some(name), ..
+            }
+            | Self::UnknownVariable {
+                closest: Some(name), ..
             } => vec![format!("did you mean `{name}`?")],
             Self::UnknownStack { closest: None, .. } => {
                 let names: Vec<&str> = shipped::stacks().into_iter().collect();
@@ -119,9 +122,6 @@ impl Hint for LoadError {
             }
             Self::Unreadable { .. } => vec!["check the path, and that you may read it".to_owned()],
             Self::NotASetting(_) => vec!["write it like `--var region=us-east-1`".to_owned()],
-            Self::UnknownVariable {
-                closest: Some(name), ..
-            } => vec![format!("did you mean `{name}`?")],
             Self::UnknownVariable { closest: None, .. } => {
                 vec!["declare it under `variables` in stack.yaml".to_owned()]
             }
@@ -187,7 +187,7 @@ pub fn find(argument: Option<&str>, folder: &Utf8Path) -> Result<Files, LoadErro
 }
 
 fn is_path(argument: &str) -> bool {
-    argument.contains(['/', '\\']) || argument.starts_with('.') || argument.ends_with(".yaml")
+    argument.contains(['/', '\\']) || argument.starts_with('.') || argument == STACK_FILE
 }
 
 impl Files {

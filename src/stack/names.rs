@@ -16,7 +16,7 @@ const POLICY: usize = 128;
 const BUCKET: usize = 63;
 /// AWS's limit for the name of a queue.
 const QUEUE: usize = 80;
-/// AWS's limit for the name of an EventBridge rule.
+/// AWS's limit for the name of an `EventBridge` rule.
 const RULE: usize = 64;
 
 /// One stack in one place: what its resources are called there.
@@ -44,7 +44,7 @@ impl Site<'_> {
         shorten(&format!("{}-{of}-{}", self.stack, self.place.region), POLICY)
     }
 
-    /// The name of an EventBridge rule.
+    /// The name of an `EventBridge` rule.
     pub fn rule(&self, of: &str) -> String {
         shorten(&self.name(of), RULE)
     }

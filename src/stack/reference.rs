@@ -51,8 +51,7 @@ impl Scope {
     pub fn fill(&self, reader: &Reader<'_>, tree: &mut Node) {
         for (key, node) in entries_mut(tree) {
             match key.text.as_str() {
-                // A variable cannot refer to another, and the name is what everything else derives from.
-                "variables" | "stack" => {}
+                "variables" | "stack" => refuse(reader, node),
                 "charts" | "workloads" => entries_mut(node).for_each(|(_, release)| self.fill_release(reader, release)),
                 _ => self.fill_node(reader, node, Position::Elsewhere),
             }
@@ -180,6 +179,19 @@ fn resolve_into(value: &Value, outputs: &BTreeMap<String, Output>, needs: &mut B
             Value::Object(fields.iter().map(&mut resolve).collect())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+/// A variable cannot refer to another, and the name is what everything else derives from.
+fn refuse(reader: &Reader<'_>, node: &mut Node) {
+    match &mut node.content {
+        Content::Map(entries) => entries.iter_mut().for_each(|(_, value)| refuse(reader, value)),
+        Content::Text(text) if text.contains(OPEN) => {
+            let hint = "write the value itself".to_owned();
+            reader.report(node.at, "nothing can be referred to here", Some(hint));
+            node.content = Content::Broken;
+        }
+        _ => {}
     }
 }
 

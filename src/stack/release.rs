@@ -170,7 +170,9 @@ pub fn check(reader: &Reader<'_>, tree: &Node) {
                 reader.report(key.at, message, Some("add the block `cluster`".to_owned()));
             }
             if let Some(Content::List(needs)) = release.get("needs").map(|needs| &needs.content) {
-                needs.iter().for_each(|need| check_need(reader, tree, need));
+                for need in needs {
+                    check_need(reader, tree, need);
+                }
             }
             check_source(reader, release);
         }

@@ -36,6 +36,7 @@ impl Cidr {
     }
 
     /// The range of that prefix that begins `index` such ranges after this one's beginning.
+    #[must_use]
     pub fn part(self, prefix: u8, index: u32) -> Self {
         Self {
             address: self.address.wrapping_add(index.wrapping_shl(32 - u32::from(prefix))),

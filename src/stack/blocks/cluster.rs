@@ -17,6 +17,7 @@ use crate::stack::blocks::cidr::Cidr;
 use crate::stack::blocks::cluster_id;
 use crate::stack::blocks::id;
 use crate::stack::blocks::later;
+use crate::stack::blocks::logs::Logs;
 use crate::stack::blocks::network::Network;
 use crate::stack::blocks::policy;
 use crate::stack::declare::declared;
@@ -102,7 +103,7 @@ impl Cluster {
             public_from: self.endpoint.public_from.iter().map(Cidr::to_string).collect(),
             authentication_mode: "API_AND_CONFIG_MAP".to_owned(),
             key: key.unwrap_or_default(),
-            log_types: blocks.logs.as_ref().map(|logs| logs.words()).unwrap_or_default(),
+            log_types: blocks.logs.as_ref().map(Logs::words).unwrap_or_default(),
             // Nodes carry a group of ours; a second one with the cluster's tag would confuse the load balancers.
             security_group_tags: spec::Tags::new(),
         };

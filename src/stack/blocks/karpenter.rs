@@ -21,7 +21,7 @@ use crate::stack::names::Site;
 /// Karpenter hears of an interruption two minutes ahead at most; older news help nobody.
 const RETENTION_SECONDS: u32 = 300;
 
-/// What EventBridge passes on to Karpenter: id, source and type of each event.
+/// What `EventBridge` passes on to Karpenter: id, source and type of each event.
 const EVENTS: [(&str, &str, &str); 5] = [
     ("health", "aws.health", "AWS Health Event"),
     ("spot-interruption", "aws.ec2", "EC2 Spot Instance Interruption Warning"),

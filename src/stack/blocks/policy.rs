@@ -5,16 +5,25 @@ use serde_json::json;
 
 /// A policy document of these statements.
 pub(crate) fn document(statements: Vec<Value>) -> Value {
-    json!({"Version": "2012-10-17", "Statement": statements})
+    object([
+        ("Version", Value::from("2012-10-17")),
+        ("Statement", Value::Array(statements)),
+    ])
 }
 
 /// A statement that allows actions on resources, under conditions where there are any.
 pub(crate) fn allow(sid: &str, actions: &[&str], resources: Value, conditions: Option<Value>) -> Value {
-    let mut statement = json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources});
-    if let Some(conditions) = conditions {
-        statement["Condition"] = conditions;
-    }
-    statement
+    let parts = [
+        ("Sid", Value::from(sid)),
+        ("Effect", Value::from("Allow")),
+        ("Action", json!(actions)),
+        ("Resource", resources),
+    ];
+    object(
+        parts
+            .into_iter()
+            .chain(conditions.map(|conditions| ("Condition", conditions))),
+    )
 }
 
 /// The document that lets an AWS service take a role on.
@@ -32,4 +41,8 @@ pub(crate) fn trust_pods() -> Value {
     document(vec![
         json!({"Effect": "Allow", "Principal": principal, "Action": actions}),
     ])
+}
+
+fn object<'a>(parts: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    Value::Object(parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect())
 }
