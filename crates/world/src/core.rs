@@ -286,7 +286,7 @@ impl Core {
         }
     }
 
-    fn aws_scene(&mut self) -> aws::Scene<'_> {
+    pub(crate) fn aws_scene(&mut self) -> aws::Scene<'_> {
         aws::Scene {
             now: self.now,
             random: &mut self.random,

@@ -152,6 +152,33 @@ impl Interface {
         });
     }
 
+    /// Writes the interface as a part of its instance.
+    pub(super) fn write_of_instance(&self, view: &View<'_>, xml: &mut Xml) {
+        xml.text("networkInterfaceId", &self.id)
+            .text("subnetId", &self.subnet)
+            .text("vpcId", &self.vpc)
+            .text("description", &self.description)
+            .text("ownerId", view.account)
+            .text("status", self.status())
+            .text("macAddress", &self.mac)
+            .text("privateIpAddress", self.ip)
+            .text("privateDnsName", self.private_dns(view.region))
+            .text("sourceDestCheck", true)
+            .text("interfaceType", "interface");
+        write_groups(&self.groups, view, xml);
+        let Use::Instance { index, .. } = &self.r#use else {
+            return;
+        };
+        xml.element("attachment", |xml| {
+            xml.text("attachmentId", &self.attachment)
+                .text("deviceIndex", index)
+                .text("networkCardIndex", 0)
+                .text("status", "attached")
+                .text("attachTime", iso(self.attached))
+                .text("deleteOnTermination", true);
+        });
+    }
+
     fn write_association(&self, view: &View<'_>, xml: &mut Xml) {
         let (ip, elastic) = match (self.elastic_ip(view.ec2), self.public_ip) {
             (Some((allocation, association, ip)), _) => (ip, Some((allocation, association))),

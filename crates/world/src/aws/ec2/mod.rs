@@ -7,14 +7,18 @@ mod zones;
 
 pub(crate) mod addresses;
 pub(crate) mod endpoints;
+pub(crate) mod instances;
 pub(crate) mod interfaces;
 pub(crate) mod internet_gateways;
+pub(crate) mod launch_templates;
 pub(crate) mod nat_gateways;
 pub(crate) mod route_tables;
 pub(crate) mod security_group_rules;
 pub(crate) mod security_groups;
 pub(crate) mod subnets;
 mod tagging;
+pub(crate) mod types;
+pub(crate) mod volumes;
 pub(crate) mod vpcs;
 
 #[cfg(test)]
@@ -45,14 +49,18 @@ const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const OPERATIONS: &[&[Operation<Run>]] = &[
     addresses::OPERATIONS,
     endpoints::OPERATIONS,
+    instances::OPERATIONS,
     interfaces::OPERATIONS,
     internet_gateways::OPERATIONS,
+    launch_templates::OPERATIONS,
     nat_gateways::OPERATIONS,
     route_tables::OPERATIONS,
     security_group_rules::OPERATIONS,
     security_groups::OPERATIONS,
     subnets::OPERATIONS,
     tagging::OPERATIONS,
+    types::OPERATIONS,
+    volumes::OPERATIONS,
     vpcs::OPERATIONS,
     zones::OPERATIONS,
 ];
@@ -62,12 +70,15 @@ const OPERATIONS: &[&[Operation<Run>]] = &[
 pub(crate) struct Ec2 {
     pub(crate) addresses: BTreeMap<String, addresses::Address>,
     pub(crate) endpoints: BTreeMap<String, endpoints::Endpoint>,
+    pub(crate) instances: BTreeMap<String, instances::Instance>,
     pub(crate) interfaces: BTreeMap<String, interfaces::Interface>,
     pub(crate) internet_gateways: BTreeMap<String, internet_gateways::InternetGateway>,
+    pub(crate) launch_templates: BTreeMap<String, launch_templates::LaunchTemplate>,
     pub(crate) nat_gateways: BTreeMap<String, nat_gateways::NatGateway>,
     pub(crate) route_tables: BTreeMap<String, route_tables::RouteTable>,
     pub(crate) security_groups: BTreeMap<String, security_groups::SecurityGroup>,
     pub(crate) subnets: BTreeMap<String, subnets::Subnet>,
+    pub(crate) volumes: BTreeMap<String, volumes::Volume>,
     pub(crate) vpcs: BTreeMap<String, vpcs::Vpc>,
     /// The tags of all of them.
     pub(crate) tags: BTreeMap<String, Tags>,
@@ -80,7 +91,10 @@ pub(crate) struct Ec2 {
 impl Ec2 {
     /// When something next changes by itself.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
-        nat_gateways::next_wake(self)
+        [nat_gateways::next_wake(self), instances::next_wake(self)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether there is a resource with this id.
@@ -124,16 +138,23 @@ impl Ec2 {
             .nat_gateways
             .values()
             .filter(|gateway| !gone.contains(&gateway.state));
+        let alive = self
+            .instances
+            .values()
+            .filter(|instance| instance.state != instances::State::Terminated);
         let groups = self.security_groups.values().filter(|group| group.name != "default");
         let tables = self.route_tables.values().filter(|table| !table.is_main());
         vec![
             ("ec2/address", self.addresses.keys().cloned().collect()),
+            ("ec2/instance", alive.map(|instance| instance.id.clone()).collect()),
             ("ec2/internet-gateway", self.internet_gateways.keys().cloned().collect()),
+            ("ec2/launch-template", self.launch_templates.keys().cloned().collect()),
             ("ec2/nat-gateway", nat.map(|gateway| gateway.id.clone()).collect()),
             ("ec2/network-interface", self.interfaces.keys().cloned().collect()),
             ("ec2/route-table", tables.map(|table| table.id.clone()).collect()),
             ("ec2/security-group", groups.map(|group| group.id.clone()).collect()),
             ("ec2/subnet", self.subnets.keys().cloned().collect()),
+            ("ec2/volume", self.volumes.keys().cloned().collect()),
             ("ec2/vpc", self.vpcs.keys().cloned().collect()),
             ("ec2/vpc-endpoint", self.endpoints.keys().cloned().collect()),
         ]
@@ -151,6 +172,7 @@ impl Ec2 {
 /// Lets EC2 act on what is due in one region.
 pub(crate) fn advance(site: &mut Site<'_>) {
     nat_gateways::advance(site);
+    instances::advance(site);
 }
 
 pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response, Refusal> {

@@ -1,5 +1,7 @@
 //! EC2 at the wire: what a network may and may not do.
 
+use crate::aws::ec2::Ec2;
+use crate::aws::ec2::instances;
 use crate::aws::wire::Answer;
 use crate::aws::wire::World;
 
@@ -366,4 +368,217 @@ fn a_fault_strikes_and_the_diary_keeps_it() {
             ("DeleteVpc", Some("InternalError"))
         ]
     );
+}
+
+/// Launches one instance in a network.
+fn instance(world: &mut World, network: &Network) -> String {
+    let run = format!(
+        "RunInstances&ImageId=ami-0a&InstanceType=m5.large&MinCount=1&MaxCount=1&SubnetId={}&SecurityGroupId.1={}\
+         &TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=Name&TagSpecification.1.Tag.1.Value=n",
+        network.subnet, network.group
+    );
+    made(world, &run, "instanceId")
+}
+
+#[test]
+fn an_instance_runs_goes_and_is_still_listed_for_an_hour() {
+    let mut world = World::new();
+    let network = network(&mut world);
+    let id = instance(&mut world, &network);
+    let describe = format!("DescribeInstances&InstanceId.1={id}");
+    let state = |world: &mut World| call(world, &describe).ok().element("instanceState").to_owned();
+    assert_eq!(state(&mut world), "<code>0</code><name>pending</name>");
+    world.wait(12);
+    assert_eq!(state(&mut world), "<code>16</code><name>running</name>");
+    call(&mut world, &describe).has("<privateDnsName>ip-10-0-0-");
+    let volume = call(&mut world, "DescribeVolumes").ok().element("volumeId").to_owned();
+    call(&mut world, &format!("DeleteVolume&VolumeId={volume}")).refused(400, "VolumeInUse");
+    let interface = format!("DescribeNetworkInterfaces&Filter.1.Name=attachment.instance-id&Filter.1.Value.1={id}");
+    let interface = made(&mut world, &interface, "networkInterfaceId");
+    let delete = format!("DeleteNetworkInterface&NetworkInterfaceId={interface}");
+    call(&mut world, &delete).refused(400, "InvalidParameterValue");
+    let group = format!("DeleteSecurityGroup&GroupId={}", network.group);
+    call(&mut world, &group).refused(400, "DependencyViolation");
+    call(&mut world, &format!("TerminateInstances&InstanceId.1={id}")).has("<name>shutting-down</name>");
+    call(&mut world, &group).refused(400, "DependencyViolation");
+    world.wait(60);
+    assert_eq!(state(&mut world), "<code>48</code><name>terminated</name>");
+    call(&mut world, &group).ok();
+    call(&mut world, "DescribeVolumes").ok().has("<volumeSet></volumeSet>");
+    assert!(!world.core.inventory().contains_key("ec2/instance"));
+    world.wait(3600);
+    call(&mut world, &describe).refused(400, "InvalidInstanceID.NotFound");
+}
+
+#[test]
+fn some_interfaces_of_the_network_plugin_outlive_their_instance() {
+    let mut world = World::new();
+    let network = network(&mut world);
+    let mut left = 0;
+    for _ in 0..20 {
+        let id = instance(&mut world, &network);
+        let mut scene = world.core.aws_scene();
+        instances::add_plugin_interface(&mut scene.site("eu-west-1"), &id, "tube").unwrap();
+        call(&mut world, &format!("TerminateInstances&InstanceId.1={id}")).ok();
+        world.wait(60);
+        let leaked = format!(
+            "DescribeNetworkInterfaces&Filter.1.Name=status&Filter.1.Value.1=available&Filter.2.Name=description&Filter.2.Value.1=aws-K8S-{id}"
+        );
+        left += call(&mut world, &leaked).ok().elements("networkInterfaceId").len();
+    }
+    assert!((1..10).contains(&left), "{left} of 20");
+    let leaked = "DescribeNetworkInterfaces&Filter.1.Name=tag:cluster.k8s.amazonaws.com/name&Filter.1.Value.1=tube";
+    let leaked = call(&mut world, leaked).ok();
+    for id in leaked.elements("networkInterfaceId") {
+        call(&mut world, &format!("DeleteNetworkInterface&NetworkInterfaceId={id}")).ok();
+    }
+}
+
+#[test]
+fn types_offerings_and_prices_are_those_of_the_region() {
+    let mut world = World::new();
+    let gpu = call(&mut world, "DescribeInstanceTypes&InstanceType.1=g5.2xlarge").ok();
+    gpu.has("<gpus><item><name>A10G</name><manufacturer>NVIDIA</manufacturer><count>1</count>");
+    call(&mut world, "DescribeInstanceTypes&InstanceType.1=g6.2xlarge").refused(400, "InvalidInstanceType");
+    let offered = "DescribeInstanceTypeOfferings&LocationType=availability-zone&Filter.1.Name=instance-type&Filter.1.Value.1=g5.2xlarge";
+    assert_eq!(call(&mut world, offered).elements("location").len(), 3);
+    let price =
+        "DescribeSpotPriceHistory&InstanceType.1=g5.xlarge&ProductDescription.1=Linux/UNIX&AvailabilityZone=eu-west-1a";
+    assert_eq!(call(&mut world, price).element("spotPrice"), "0.563000");
+}
+
+#[test]
+fn a_type_without_capacity_is_refused() {
+    let mut world = World::new();
+    let network = network(&mut world);
+    world.core.fault("no-capacity:g5".parse().unwrap());
+    let run = format!(
+        "RunInstances&ImageId=ami-0a&InstanceType=g5.xlarge&MinCount=1&MaxCount=1&SubnetId={}",
+        network.subnet
+    );
+    call(&mut world, &run).refused(500, "InsufficientInstanceCapacity");
+}
+
+#[test]
+fn a_launch_template_keeps_its_versions() {
+    let mut world = World::new();
+    let data = "LaunchTemplateData.ImageId=ami-0a&LaunchTemplateData.MetadataOptions.HttpTokens=required";
+    let create = format!("CreateLaunchTemplate&LaunchTemplateName=nodes&{data}");
+    let id = made(&mut world, &create, "launchTemplateId");
+    call(&mut world, &create).refused(400, "InvalidLaunchTemplateName.AlreadyExistsException");
+    let next = format!("CreateLaunchTemplateVersion&LaunchTemplateId={id}&LaunchTemplateData.ImageId=ami-0b");
+    assert_eq!(call(&mut world, &next).ok().element("versionNumber"), "2");
+    let versions = call(
+        &mut world,
+        "DescribeLaunchTemplateVersions&LaunchTemplateName=nodes&LaunchTemplateVersion.1=$Latest",
+    );
+    assert_eq!(versions.ok().elements("imageId"), ["ami-0b"]);
+    call(&mut world, &format!("DeleteLaunchTemplate&LaunchTemplateId={id}")).ok();
+    let gone = "DescribeLaunchTemplates&LaunchTemplateName.1=nodes";
+    call(&mut world, gone).refused(400, "InvalidLaunchTemplateName.NotFoundException");
+}
+
+/// Every reference between two resources leads to one that is there.
+fn check_references(ec2: &Ec2) {
+    for subnet in ec2.subnets.values() {
+        assert!(ec2.vpcs.contains_key(&subnet.vpc), "{subnet:?}");
+    }
+    for interface in ec2.interfaces.values() {
+        assert!(ec2.subnets.contains_key(&interface.subnet), "{interface:?}");
+        assert!(
+            interface
+                .groups
+                .iter()
+                .all(|group| ec2.security_groups.contains_key(group)),
+            "{interface:?}"
+        );
+    }
+    for group in ec2.security_groups.values() {
+        assert!(ec2.vpcs.contains_key(&group.vpc), "{group:?}");
+        let mut named = group.rules.values().filter_map(|rule| rule.peer.group());
+        assert!(named.all(|peer| ec2.security_groups.contains_key(peer)), "{group:?}");
+    }
+    for table in ec2.route_tables.values() {
+        assert!(ec2.vpcs.contains_key(&table.vpc), "{table:?}");
+    }
+    for gateway in ec2.internet_gateways.values() {
+        assert!(gateway.vpc.iter().all(|vpc| ec2.vpcs.contains_key(vpc)), "{gateway:?}");
+    }
+    for address in ec2.addresses.values() {
+        let mut held = address.association.iter();
+        assert!(
+            held.all(|association| ec2.interfaces.contains_key(&association.interface)),
+            "{address:?}"
+        );
+    }
+    for endpoint in ec2.endpoints.values() {
+        assert!(
+            endpoint
+                .route_tables
+                .iter()
+                .all(|table| ec2.route_tables.contains_key(table)),
+            "{endpoint:?}"
+        );
+    }
+}
+
+#[test]
+fn deleting_in_any_order_never_leaves_a_reference_to_nothing_and_comes_to_an_end() {
+    for seed in 0..40 {
+        let mut world = World::seeded(seed);
+        let network = network(&mut world);
+        let instance = instance(&mut world, &network);
+        let second = format!(
+            "CreateSecurityGroup&GroupName=second&GroupDescription=x&VpcId={}",
+            network.vpc
+        );
+        let second = made(&mut world, &second, "groupId");
+        let rule = format!(
+            "IpPermissions.1.IpProtocol=-1&IpPermissions.1.Groups.1.GroupId={}",
+            network.group
+        );
+        call(
+            &mut world,
+            &format!("AuthorizeSecurityGroupIngress&GroupId={second}&{rule}"),
+        )
+        .ok();
+        let endpoint = format!(
+            "CreateVpcEndpoint&VpcId={}&ServiceName=com.amazonaws.eu-west-1.s3&RouteTableId.1={}",
+            network.vpc, network.table
+        );
+        let endpoint = made(&mut world, &endpoint, "vpcEndpointId");
+        let mut steps = vec![
+            format!("TerminateInstances&InstanceId.1={instance}"),
+            format!("DeleteNatGateway&NatGatewayId={}", network.nat),
+            format!("ReleaseAddress&AllocationId={}", network.address),
+            format!("DisassociateRouteTable&AssociationId={}", network.association),
+            format!("DeleteRouteTable&RouteTableId={}", network.table),
+            format!("DeleteSubnet&SubnetId={}", network.subnet),
+            format!(
+                "DetachInternetGateway&InternetGatewayId={}&VpcId={}",
+                network.gateway, network.vpc
+            ),
+            format!("DeleteInternetGateway&InternetGatewayId={}", network.gateway),
+            format!("DeleteVpcEndpoints&VpcEndpointId.1={endpoint}"),
+            format!("DeleteSecurityGroup&GroupId={}", network.group),
+            format!("DeleteSecurityGroup&GroupId={second}"),
+            format!("DeleteVpc&VpcId={}", network.vpc),
+        ];
+        let mut order = fastrand::Rng::with_seed(seed);
+        for _ in 0..200 {
+            if steps.is_empty() {
+                break;
+            }
+            let index = order.usize(..steps.len());
+            let answer = call(&mut world, &steps[index]);
+            // A subnet takes its association with it.
+            if answer.status == 200 || answer.text.contains("InvalidAssociationID.NotFound") {
+                steps.remove(index);
+            }
+            world.wait(10);
+            check_references(&world.core.aws_scene().account.region("eu-west-1").ec2);
+        }
+        assert!(steps.is_empty(), "seed {seed} is stuck at {steps:?}");
+        assert_eq!(world.core.inventory(), std::collections::BTreeMap::new());
+    }
 }
