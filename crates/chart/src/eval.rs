@@ -23,6 +23,7 @@ use crate::parse::ast::Word;
 use crate::parse::parse;
 use crate::random::Random;
 use crate::render::Lookup;
+use crate::value::Element;
 use crate::value::Map;
 use crate::value::Sort;
 use crate::value::Value;
@@ -714,6 +715,7 @@ impl<'t> Execution<'_, '_, 't> {
             | (Param::Bool, Value::Bool(_))
             | (Param::Float, Value::Float(_)) => true,
             (Param::Map, Value::Map(map)) => map.sort() != Sort::Strings,
+            (Param::List, Value::List(list)) => list.element == Element::Any,
             (_, Value::Absent) if param.takes_nil() => return Ok(Value::Nil),
             (_, Value::Absent) => {
                 return Err(self.fault(format!("invalid value; expected {}", param.name())));

@@ -4,6 +4,7 @@
 //! notes. The same input gives the same bytes: nothing here reads a clock, an environment or a cluster. What a template may
 //! know of a cluster comes in as plain data ([`Capabilities`], [`Lookup`]).
 
+mod certificate;
 mod compare;
 mod convert;
 mod dependencies;
@@ -17,8 +18,10 @@ mod objects;
 mod parse;
 mod pattern;
 mod random;
+pub mod release;
 mod render;
 mod report;
+pub mod repository;
 mod semver;
 mod value;
 mod values;

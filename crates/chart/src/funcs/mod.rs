@@ -2,6 +2,7 @@
 
 mod builtin;
 mod cast;
+mod certificates;
 mod dates;
 mod defaults;
 mod dicts;
@@ -79,6 +80,7 @@ pub(crate) enum Param {
     Int,
     Float,
     Bool,
+    List,
     Map,
 }
 
@@ -91,12 +93,13 @@ impl Param {
             Param::Int => "int",
             Param::Float => "float64",
             Param::Bool => "bool",
+            Param::List => "[]interface {}",
             Param::Map => "map[string]interface {}",
         }
     }
 
     pub(crate) fn takes_nil(self) -> bool {
-        matches!(self, Param::Any | Param::Map)
+        matches!(self, Param::Any | Param::List | Param::Map)
     }
 }
 
@@ -148,8 +151,9 @@ pub(crate) struct Functions {
 
 static HELM: LazyLock<Functions> = LazyLock::new(|| {
     // Later families win, as Helm's map of functions does.
-    let families: [&'static [Function]; 14] = [
+    let families: [&'static [Function]; 15] = [
         builtin::FUNCTIONS,
+        certificates::FUNCTIONS,
         dates::FUNCTIONS,
         defaults::FUNCTIONS,
         dicts::FUNCTIONS,
