@@ -6,6 +6,7 @@
 //! recordings of the real controllers in `tests/recorded`.
 
 pub mod hpa;
+pub mod karpenter;
 pub mod keda;
 pub mod otel;
 pub mod vllm;
