@@ -167,7 +167,7 @@ const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /// The values of one field: lists of `*`, `a`, `a-b`, each perhaps with `/step`.
 fn field(text: &str, least: i8, most: i8, names: &[&str]) -> Option<BTreeSet<i8>> {
-    let value = |word: &str| -> Option<i8> {
+    let number = |word: &str| -> Option<i8> {
         let lower = word.to_lowercase();
         let named = names.iter().position(|name| *name == lower);
         // Months are named from one, weekdays from zero: both begin at their least.
