@@ -46,6 +46,12 @@ impl Xml {
         }
     }
 
+    /// Text by itself, escaped.
+    pub(crate) fn bare(&mut self, value: &str) -> &mut Self {
+        escape(value, &mut self.0);
+        self
+    }
+
     /// `<name>..</name>` around what `inner` writes.
     pub(crate) fn element(&mut self, name: &str, inner: impl FnOnce(&mut Self)) -> &mut Self {
         self.start(name);
