@@ -524,7 +524,7 @@ pub(super) fn delete(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, 
         Status::Deleting => return Ok(json!({"cluster": cluster.described()})),
         Status::Creating => return Err(in_use("Cluster has status CREATING and cannot be deleted")),
         Status::Updating => return Err(in_use("Cluster has an update in progress and cannot be deleted")),
-        Status::Active | Status::Degraded => {}
+        Status::Active | Status::Degraded | Status::CreateFailed => {}
     }
     if cluster.protected {
         return Err(invalid_request(format!(
@@ -627,7 +627,7 @@ pub(super) fn advance(scene: &mut Scene<'_>, region: &str, name: &str) {
             cluster.status = Status::Active;
             ensure_log_group(scene, region, name);
         }
-        Status::Active | Status::Degraded => {}
+        Status::Active | Status::Degraded | Status::CreateFailed => {}
     }
 }
 

@@ -2,6 +2,9 @@
 
 use crate::aws::Refusal;
 use crate::aws::Scene;
+use crate::aws::ec2::instances;
+use crate::aws::ec2::instances::Launch;
+use crate::aws::ec2::instances::Market;
 use crate::aws::ec2::interfaces;
 use crate::aws::ec2::interfaces::NewInterface;
 use crate::aws::ec2::interfaces::Use;
@@ -10,8 +13,11 @@ use crate::aws::ec2::security_group_rules::Peer;
 use crate::aws::ec2::security_group_rules::Rule;
 use crate::aws::ec2::security_groups;
 use crate::aws::json::tags::Tags;
+use crate::aws::query::iam::Distrust;
 use crate::aws::rest::eks::Nodegroup;
 use crate::aws::rest::eks::invalid_parameter;
+use crate::aws::rest::eks::nodegroups::Capacity;
+use crate::content::sha256;
 
 /// How many interfaces a control plane puts into the VPC.
 const INTERFACES: usize = 2;
@@ -122,34 +128,81 @@ pub(super) fn remove_group(scene: &mut Scene<'_>, region: &str, id: &str) {
     }
 }
 
-/// Whether an ARN names a principal of this account.
+/// Whether an ARN names a principal of this account that EKS has heard of. IAM here has roles; users are believed.
 pub(super) fn check_principal(scene: &Scene<'_>, arn: &str) -> Result<(), Refusal> {
-    let prefix = format!("arn:aws:iam::{}:", scene.account.id);
-    let rest = arn.strip_prefix(&prefix).unwrap_or_default();
-    if rest.starts_with("role/") || rest.starts_with("user/") {
+    let user = arn.starts_with(&format!("arn:aws:iam::{}:user/", scene.account.id));
+    let role = scene.account.iam.role(arn);
+    if user || role.is_some_and(|role| role.heard <= scene.now) {
         return Ok(());
     }
-    let message = format!("The specified principalArn {arn} is invalid: invalid principal.");
+    let message = "The specified principalArn is invalid: invalid principal.";
     Err(invalid_parameter(message))
 }
 
 /// Whether a role can be assumed by a service and has the policies that it needs.
 pub(super) fn check_role(scene: &Scene<'_>, arn: &str, service: &str, policies: &[&str]) -> Result<(), Refusal> {
-    let prefix = format!("arn:aws:iam::{}:role/", scene.account.id);
-    let _ = (service, policies);
-    match arn.strip_prefix(&prefix) {
-        Some(_) => Ok(()),
-        None => Err(invalid_parameter(format!("Role with arn: {arn}, does not exist"))),
+    let role = scene.account.iam.trust(scene.now, arn, service).map_err(|distrust| {
+        invalid_parameter(match distrust {
+            Distrust::Missing | Distrust::Unheard if service.starts_with("pods.") => {
+                format!("Role provided in the request does not exist: {arn}")
+            }
+            Distrust::Missing | Distrust::Unheard => format!("Role with arn: {arn}, does not exist"),
+            Distrust::Untrusted => {
+                format!(
+                    "Role could not be assumed because the trusted entity is not correct: {arn} must trust {service}"
+                )
+            }
+        })
+    })?;
+    let lacks = |policy: &&&str| !role.attached.iter().any(|arn| arn.rsplit('/').next() == Some(**policy));
+    let missing: Vec<&&str> = policies.iter().filter(lacks).collect();
+    if missing.is_empty() {
+        return Ok(());
     }
+    let message = format!(
+        "The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the following \
+         policies {missing:?} are attached"
+    );
+    Err(invalid_parameter(message))
 }
 
-/// Starts a node group's machines and gives their ids.
-pub(super) fn launch(scene: &mut Scene<'_>, region: &str, group: &Nodegroup) -> Vec<String> {
+/// Starts a node group's machines, one subnet after the other, each of the first type that there is capacity for.
+pub(super) fn launch(scene: &mut Scene<'_>, region: &str, group: &Nodegroup, security_group: &str) -> Vec<String> {
+    let image = sha256(format!("{} {}", group.ami, group.version()).as_bytes());
+    let tags = Tags::from([
+        ("eks:cluster-name".to_owned(), group.cluster.clone()),
+        ("eks:nodegroup-name".to_owned(), group.name.clone()),
+        (format!("kubernetes.io/cluster/{}", group.cluster), "owned".to_owned()),
+    ]);
     let mut site = scene.site(region);
-    (0..group.desired).map(|_| site.new_id("i")).collect()
+    let machine = |subnet: &String| {
+        let first = |kind: &String| {
+            let wish = Launch {
+                image: format!("ami-0{}", &image[..16]),
+                kind: kind.clone(),
+                market: match group.capacity {
+                    Capacity::OnDemand => Market::OnDemand,
+                    Capacity::Spot => Market::Spot,
+                },
+                subnet: subnet.clone(),
+                groups: vec![security_group.to_owned()],
+                profile: None,
+                tags: tags.clone(),
+                volume_gib: group.disk,
+                token: None,
+            };
+            instances::launch(&mut site, &wish).ok()
+        };
+        group.types.iter().find_map(first)
+    };
+    let wanted = usize::try_from(group.desired).unwrap_or(usize::MAX);
+    group.subnets.iter().cycle().take(wanted).filter_map(machine).collect()
 }
 
 /// Ends machines.
-pub(super) fn terminate(scene: &mut Scene<'_>, region: &str, instances: &[String]) {
-    let _ = (scene, region, instances);
+pub(super) fn terminate(scene: &mut Scene<'_>, region: &str, machines: &[String]) {
+    let mut site = scene.site(region);
+    for id in machines {
+        instances::terminate(&mut site, id);
+    }
 }

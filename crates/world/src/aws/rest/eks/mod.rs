@@ -55,6 +55,7 @@ pub(crate) enum Status {
     Updating,
     Degraded,
     Deleting,
+    CreateFailed,
 }
 
 /// What an operation is called for: the parts of its path that vary, and the query.

@@ -49,8 +49,8 @@ pub(crate) struct Nodegroup {
     arn: String,
     version: String,
     created: Timestamp,
-    // When its machines start, until they have.
-    launch: Option<Timestamp>,
+    // When its machines start, or end, until they have.
+    machines: Option<Timestamp>,
     due: Option<Timestamp>,
     least: u32,
     most: u32,
@@ -138,14 +138,26 @@ struct Repair {
 impl Nodegroup {
     /// When something of it next changes by itself.
     pub(super) fn next_wake(&self) -> Option<Timestamp> {
-        self.launch.into_iter().chain(self.due).min()
+        self.machines.into_iter().chain(self.due).min()
     }
 
     pub(super) fn tagged(&mut self) -> (&str, &mut Tags) {
         (&self.arn, &mut self.tags)
     }
 
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
     fn described(&self) -> Value {
+        let issues = match self.status {
+            Status::CreateFailed => json!([{
+                "code": "AsgInstanceLaunchFailures",
+                "message": "Could not launch On-Demand Instances: insufficient capacity, or no such type or subnet.",
+                "resourceIds": [],
+            }]),
+            _ => json!([]),
+        };
         let number = self.arn.rsplit('/').next().unwrap_or_default();
         json!({
             "nodegroupName": self.name,
@@ -166,7 +178,7 @@ impl Nodegroup {
             "taints": self.taints,
             "resources": {"autoScalingGroups": [{"name": format!("eks-{}-{number}", self.name)}]},
             "diskSize": self.disk,
-            "health": {"issues": []},
+            "health": {"issues": issues},
             "updateConfig": self.update,
             "nodeRepairConfig": {"enabled": self.repair},
             "tags": self.tags,
@@ -225,7 +237,7 @@ fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Node
         return Err(invalid_parameter("Requested Nodegroup release version is invalid"));
     }
     let (now, number) = (scene.now, scene.random.uuid());
-    let launch = later(now, scene.random.seconds(10.0, 20.0, 30.0));
+    let machines = later(now, scene.random.seconds(10.0, 20.0, 30.0));
     let due = later(now, scene.random.seconds(90.0, 115.0, 180.0));
     let cluster = super::cluster(scene, input.region(), input.name(0))?;
     Ok(Nodegroup {
@@ -246,7 +258,7 @@ fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Node
         disk: body.disk_size.unwrap_or(20),
         version: kubernetes,
         created: now,
-        launch: Some(launch),
+        machines: Some(machines),
         due: Some(due),
         least: scaling.min_size,
         most: scaling.max_size,
@@ -277,10 +289,10 @@ pub(super) fn delete(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, 
             let message = format!("NodeGroup {} cannot be deleted while it is changing", group.name);
             return Err(in_use(message));
         }
-        Status::Active | Status::Degraded => {
+        Status::Active | Status::Degraded | Status::CreateFailed => {
             group.status = Status::Deleting;
             group.due = Some(later(now, wait));
-            group.launch = None;
+            group.machines = Some(now);
         }
     }
     Ok(json!({"nodegroup": group.described()}))
@@ -316,13 +328,10 @@ fn act(scene: &mut Scene<'_>, region: &str, cluster: &str, name: &str) {
     let Ok(found) = group(scene, region, cluster, name) else {
         return;
     };
-    if found.launch.is_some_and(|at| at <= now) {
-        found.launch = None;
-        let wanted = found.clone();
-        let instances = ground::launch(scene, region, &wanted);
-        if let Ok(found) = group(scene, region, cluster, name) {
-            found.instances = instances;
-        }
+    if found.machines.is_some_and(|at| at <= now) {
+        found.machines = None;
+        let found = found.clone();
+        move_machines(scene, region, &found);
         return;
     }
     if found.due.is_none_or(|at| now < at) {
@@ -330,15 +339,31 @@ fn act(scene: &mut Scene<'_>, region: &str, cluster: &str, name: &str) {
     }
     found.due = None;
     if found.status != Status::Deleting {
-        found.status = Status::Active;
+        let complete = u32::try_from(found.instances.len()) == Ok(found.desired);
+        found.status = if complete { Status::Active } else { Status::CreateFailed };
         return;
     }
-    let (role, instances) = (found.role.clone(), found.instances.clone());
-    ground::terminate(scene, region, &instances);
+    let role = found.role.clone();
     if let Ok(cluster) = super::cluster(scene, region, cluster) {
         cluster.nodegroups.remove(name);
         if !cluster.nodegroups.values().any(|group| group.role == role) {
             cluster.access_entries.remove(&role);
         }
+    }
+}
+
+/// Starts the machines of a group, or ends them if the group goes.
+fn move_machines(scene: &mut Scene<'_>, region: &str, wanted: &Nodegroup) {
+    if wanted.status == Status::Deleting {
+        ground::terminate(scene, region, &wanted.instances);
+        return;
+    }
+    let Ok(cluster) = super::cluster(scene, region, &wanted.cluster) else {
+        return;
+    };
+    let shared = cluster.security_group.clone().unwrap_or_default();
+    let instances = ground::launch(scene, region, wanted, &shared);
+    if let Ok(found) = group(scene, region, &wanted.cluster, &wanted.name) {
+        found.instances = instances;
     }
 }

@@ -10,11 +10,42 @@ use crate::kube::store::GroupKind;
 use crate::random::Random;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/tube-cluster";
+const POD_ROLE: &str = "arn:aws:iam::123456789012:role/tube-pod";
 const NODE_ROLE: &str = "arn:aws:iam::123456789012:role/tube-node";
 
 /// A world with roles, and a VPC with two subnets in different zones.
 fn ground() -> (World, Vec<String>) {
     let mut world = World::new();
+    for (name, path, service, policy) in [
+        ("tube-cluster", "/", "eks.amazonaws.com", Some("AmazonEKSClusterPolicy")),
+        ("tube-node", "/", "ec2.amazonaws.com", Some("AmazonEKSWorkerNodePolicy")),
+        ("tube-pod", "/", "pods.eks.amazonaws.com", None),
+        ("admin", "/ops/", "ec2.amazonaws.com", None),
+    ] {
+        let trust = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": service}, "Action": ["sts:AssumeRole", "sts:TagSession"],
+        }]});
+        let pairs = [
+            ("Action", "CreateRole"),
+            ("Version", "2010-05-08"),
+            ("RoleName", name),
+            ("Path", path),
+            ("AssumeRolePolicyDocument", &trust.to_string()),
+        ];
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish();
+        world.form("iam", &body).ok();
+        world.wait(30);
+        if let Some(policy) = policy {
+            let attach = "Action=AttachRolePolicy&Version=2010-05-08";
+            let arn = format!("arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2F{policy}");
+            world
+                .form("iam", &format!("{attach}&RoleName={name}&PolicyArn={arn}"))
+                .ok();
+        }
+    }
+    world.wait(60);
     let vpc = world
         .form("ec2", "Action=CreateVpc&Version=2016-11-15&CidrBlock=10.0.0.0/16")
         .ok();
@@ -135,6 +166,10 @@ fn what_a_cluster_cannot_be_is_refused() {
     );
     check(|body| body["roleArn"] = json!("tube"), "does not exist");
     check(
+        |body| body["roleArn"] = json!(POD_ROLE),
+        "the trusted entity is not correct",
+    );
+    check(
         |body| {
             let first = body["resourcesVpcConfig"]["subnetIds"][0].clone();
             body["resourcesVpcConfig"]["subnetIds"] = json!([first]);
@@ -170,6 +205,9 @@ fn a_cluster_goes_after_its_groups_and_its_log_comes_back() {
         "ACTIVE"
     );
     get(&mut world, "/clusters/tube/access-entries").ok().has(NODE_ROLE);
+    let machines = world.form("ec2", "Action=DescribeInstances&Version=2016-11-15").ok();
+    assert_eq!(machines.elements("instanceType"), ["m5.large", "m5.large"]);
+    machines.has("<key>eks:nodegroup-name</key><value>mng</value>");
     call(&mut world, "DELETE", "/clusters/tube", &Value::Null).refused_json(409, "ResourceInUseException");
     call(&mut world, "DELETE", "/clusters/tube/node-groups/mng", &Value::Null)
         .ok()
@@ -290,13 +328,13 @@ fn a_cluster_can_let_its_creator_in() {
 fn pods_get_roles_once() {
     let (mut world, _) = active();
     let path = "/clusters/tube/pod-identity-associations";
-    let body = json!({"namespace": "karpenter", "serviceAccount": "karpenter", "roleArn": ROLE});
+    let body = json!({"namespace": "karpenter", "serviceAccount": "karpenter", "roleArn": POD_ROLE});
     let created = call(&mut world, "POST", path, &body).ok().value();
     let id = created["association"]["associationId"].as_str().unwrap().to_owned();
     call(&mut world, "POST", path, &body).refused_json(409, "ResourceInUseException");
     get(&mut world, &format!("{path}?namespace=karpenter")).ok().has(&id);
     get(&mut world, &format!("{path}?namespace=other")).ok().lacks(&id);
-    get(&mut world, &format!("{path}/{id}")).ok().has(ROLE);
+    get(&mut world, &format!("{path}/{id}")).ok().has(POD_ROLE);
     call(&mut world, "DELETE", &format!("{path}/{id}"), &Value::Null).ok();
     get(&mut world, &format!("{path}/{id}")).refused_json(404, "ResourceNotFoundException");
 }
