@@ -256,7 +256,14 @@ impl Account {
 
     /// When something of the account next changes by itself.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
-        let due = |region: &Region| [region.ec2.next_wake(), region.eks.next_wake(), region.logs.next_wake()];
+        let due = |region: &Region| {
+            [
+                region.ec2.next_wake(),
+                region.elb.next_wake(),
+                region.eks.next_wake(),
+                region.logs.next_wake(),
+            ]
+        };
         self.regions.values().flat_map(due).flatten().min()
     }
 }
@@ -314,6 +321,7 @@ pub(crate) fn advance(mut scene: Scene<'_>) {
     let regions: Vec<String> = scene.account.regions.keys().cloned().collect();
     for region in regions {
         ec2::advance(&mut scene.site(&region));
+        query::elb::advance(&mut scene.site(&region));
         rest::eks::advance(&mut scene, &region);
         json::logs::advance(&mut scene, &region);
     }

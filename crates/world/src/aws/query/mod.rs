@@ -33,6 +33,22 @@ pub(super) struct Operation<R> {
     pub(super) run: R,
 }
 
+/// What surrounds a service's answers.
+#[derive(Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) namespace: &'static str,
+    pub(super) results: Results,
+}
+
+/// When an answer has a result element.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Results {
+    /// Even when there is nothing in it.
+    Always,
+    /// When there is something in it.
+    WhenTold,
+}
+
 /// What an operation on one region does.
 pub(super) type Run = fn(&mut Site<'_>, &Form<'_>) -> Result<Xml, Refusal>;
 
@@ -50,7 +66,7 @@ pub(super) fn operation_of(request: &Request) -> Option<String> {
 pub(super) fn answer<R>(
     call: &Call<'_>,
     operations: &[Operation<R>],
-    namespace: &str,
+    frame: Frame,
     run: impl FnOnce(&R, &Form<'_>) -> Result<Xml, Refusal>,
 ) -> Result<Response, Refusal> {
     let operation = operations
@@ -65,7 +81,7 @@ pub(super) fn answer<R>(
     form.check(operation.parameters)?;
     let result = run(&operation.run, &form)?;
     let mut inner = Xml::new();
-    if !result.is_empty() {
+    if frame.results == Results::Always || !result.is_empty() {
         inner.element(&format!("{}Result", operation.name), |xml| {
             xml.append(&result);
         });
@@ -74,7 +90,10 @@ pub(super) fn answer<R>(
         xml.text("RequestId", &call.id);
     });
     let root = format!("{}Response", operation.name);
-    Ok(xml_response(StatusCode::OK, &Xml::document(&root, namespace, &inner)))
+    Ok(xml_response(
+        StatusCode::OK,
+        &Xml::document(&root, frame.namespace, &inner),
+    ))
 }
 
 /// A refusal in this protocol.

@@ -4,19 +4,24 @@ use crate::aws::Call;
 use crate::aws::Refusal;
 use crate::aws::Scene;
 use crate::aws::query;
+use crate::aws::query::Frame;
 use crate::aws::query::Operation;
+use crate::aws::query::Results;
 use crate::aws::query::operation;
 use crate::aws::xml::Xml;
 use crate::core::Response;
 
-const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+const FRAME: Frame = Frame {
+    namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+    results: Results::WhenTold,
+};
 
 type Run = fn(&Scene<'_>, &Call<'_>) -> Xml;
 
 const OPERATIONS: &[Operation<Run>] = &[operation("GetCallerIdentity", "", get_caller_identity)];
 
 pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response, Refusal> {
-    query::answer(call, OPERATIONS, NAMESPACE, |run, _| Ok(run(scene, call)))
+    query::answer(call, OPERATIONS, FRAME, |run, _| Ok(run(scene, call)))
 }
 
 fn get_caller_identity(scene: &Scene<'_>, call: &Call<'_>) -> Xml {

@@ -30,7 +30,9 @@ use crate::aws::Tags;
 use crate::aws::page;
 use crate::aws::query;
 use crate::aws::query::Form;
+use crate::aws::query::Frame;
 use crate::aws::query::Operation;
+use crate::aws::query::Results;
 use crate::aws::query::Run;
 use crate::aws::tags;
 use crate::aws::xml::Xml;
@@ -39,7 +41,10 @@ use crate::core::Response;
 pub(crate) use crate::aws::query::iam::profiles::Profile;
 pub(crate) use crate::aws::query::iam::roles::Role;
 
-const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
+const FRAME: Frame = Frame {
+    namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
+    results: Results::WhenTold,
+};
 
 /// What a policy document in an answer is not encoded with.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -140,7 +145,7 @@ pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response,
     let knows = |group: &&[Operation<Run>]| group.iter().any(|operation| operation.name == call.operation);
     let operations = groups.into_iter().find(knows).unwrap_or_default();
     let mut site = scene.site(&call.scope.region);
-    query::answer(call, operations, NAMESPACE, |run, form| run(&mut site, form))
+    query::answer(call, operations, FRAME, |run, form| run(&mut site, form))
 }
 
 fn no_such_entity(message: impl Into<String>) -> Refusal {
