@@ -494,5 +494,7 @@ impl Declared for Values {
 }
 
 fn or_reference(schema: Value) -> Value {
-    json!({"anyOf": [schema, {"type": "string", "pattern": r"^\$\{var\.[A-Za-z0-9_-]+\}$"}]})
+    let reference = json!({"type": "string", "pattern": r"^\$\{var\.[A-Za-z0-9_-]+\}$"});
+    let either = Value::Array(vec![schema, reference]);
+    json!({"anyOf": either})
 }

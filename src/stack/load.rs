@@ -283,7 +283,8 @@ pub fn load(files: &Files, settings: &Settings, place: &Place) -> Result<Stack, 
     Ok(Stack { demo, ..stack })
 }
 
-const TOP: &[&str] = &["stack", "about", "region", "variables", "blocks", "charts", "workloads"];
+/// What a stack's file may hold.
+pub(crate) const TOP: &[&str] = &["stack", "about", "region", "variables", "blocks", "charts", "workloads"];
 
 fn top(file: &File) -> Key {
     Key {

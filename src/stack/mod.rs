@@ -12,6 +12,9 @@ pub mod demo;
 pub mod names;
 pub mod shipped;
 
+pub mod check;
+pub mod schema;
+
 pub mod declare;
 pub mod file;
 pub mod problem;

@@ -106,11 +106,8 @@ fn shorten(name: &str, limit: usize) -> String {
     if name.chars().count() <= limit {
         return name.to_owned();
     }
-    let hash: String = Sha256::digest(name)
-        .iter()
-        .take(HASH / 2)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = Sha256::digest(name);
+    let hash = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
     let kept: String = name.chars().take(limit.saturating_sub(HASH + 1)).collect();
-    format!("{}-{hash}", kept.trim_end_matches('-'))
+    format!("{}-{hash:08x}", kept.trim_end_matches('-'))
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::graph::Graph;
+use crate::resource::id::ResourceId;
 use crate::stack::Place;
 use crate::stack::Stack;
 use crate::stack::load;
@@ -30,7 +31,7 @@ fn tube_expands_into_these_resources_in_this_order() {
     let mut text = String::new();
     for id in graph.order() {
         let resource = tube.resources.iter().find(|resource| resource.id == *id).unwrap();
-        let needs: Vec<&str> = graph.dependencies(id).map(|need| need.as_str()).collect();
+        let needs: Vec<&str> = graph.dependencies(id).map(ResourceId::as_str).collect();
         writeln!(text, "{id} = {} <- {}", resource.name, needs.join(" ")).unwrap();
     }
     insta::assert_snapshot!(text);
@@ -40,7 +41,7 @@ fn tube_expands_into_these_resources_in_this_order() {
 fn every_chart_and_workload_of_tube_waits_for_what_it_needs() {
     let mut text = String::new();
     for release in tube().releases {
-        let needs: Vec<&str> = release.needs.iter().map(|need| need.as_str()).collect();
+        let needs: Vec<&str> = release.needs.iter().map(ResourceId::as_str).collect();
         writeln!(
             text,
             "{}/{} {:?}\n  {}",
