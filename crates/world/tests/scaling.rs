@@ -316,7 +316,7 @@ impl Target {
     fn seen(&self) -> Seen {
         let status = self.hpa.status();
         let pair = |condition: &Option<hpa::Condition>| {
-            let holds = |holds: bool| if holds { "True" } else { "False" };
+            let holds = |holds: Option<bool>| if holds == Some(true) { "True" } else { "False" };
             condition
                 .as_ref()
                 .map(|one| (holds(one.holds).to_owned(), one.reason.clone()))

@@ -16,6 +16,7 @@ use crate::models::hpa;
 use crate::models::hpa::Condition;
 use crate::models::hpa::Event;
 use crate::models::hpa::Milli;
+use crate::models::hpa::set;
 
 /// The name of the metric that a formula makes.
 pub const COMPOSITE_METRIC: &str = "composite-metric";
@@ -501,7 +502,7 @@ fn activate(
         state.last_active = Some(whole_seconds(now));
     } else if failed {
         let message = "Some triggers defined in ScaledObject are not working correctly";
-        set(&mut state.ready, false, "PartialTriggerError", message, now);
+        set(&mut state.ready, None, "PartialTriggerError", message, now);
         return;
     } else {
         state.last_active = Some(whole_seconds(now));
@@ -666,17 +667,4 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
 #[expect(clippy::cast_possible_truncation, reason = "KEDA drops what is below a thousandth")]
 fn milli(value: f64) -> Milli {
     Milli((value * 1000.0) as i64)
-}
-
-fn set(condition: &mut Option<Condition>, holds: bool, reason: &str, message: &str, now: Timestamp) {
-    let since = match condition {
-        Some(before) if before.holds == holds => before.since,
-        _ => now,
-    };
-    *condition = Some(Condition {
-        holds,
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-        since,
-    });
 }

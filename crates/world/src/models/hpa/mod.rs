@@ -237,8 +237,8 @@ pub enum Current {
 /// One condition of a status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// Whether it holds.
-    pub holds: bool,
+    /// Whether it holds; nothing when that is unknown.
+    pub holds: Option<bool>,
     /// The reason, in the controller's word.
     pub reason: String,
     /// The message.
@@ -479,7 +479,15 @@ impl Pass<'_> {
     }
 }
 
-fn set(condition: &mut Option<Condition>, holds: bool, reason: &str, message: &str, now: Timestamp) {
+/// Sets a condition; its time stays while it keeps holding, or not holding.
+pub(super) fn set(
+    condition: &mut Option<Condition>,
+    holds: impl Into<Option<bool>>,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) {
+    let holds = holds.into();
     let since = match condition {
         Some(before) if before.holds == holds => before.since,
         _ => now,

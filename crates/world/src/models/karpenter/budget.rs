@@ -169,9 +169,9 @@ const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 fn field(text: &str, least: i8, most: i8, names: &[&str]) -> Option<BTreeSet<i8>> {
     let number = |word: &str| -> Option<i8> {
         let lower = word.to_lowercase();
-        let named = names.iter().position(|name| *name == lower);
+        let place = names.iter().position(|name| *name == lower);
         // Months are named from one, weekdays from zero: both begin at their least.
-        let found = match named {
+        let found = match place {
             Some(place) => i8::try_from(place).ok()? + least,
             None => word.parse().ok()?,
         };
