@@ -486,3 +486,17 @@ fn blocks_give_what_they_promise() {
         }
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_loader_panic(at in 0..SOUND.len(), until in 0..SOUND.len(), put in "[ -~\n\t\u{e9}]{0,6}") {
+        let (from, to) = (at.min(until), at.max(until).min(at.min(until) + 12));
+        let text = [&SOUND.as_bytes()[..from], put.as_bytes(), &SOUND.as_bytes()[to..]].concat();
+        let files = load::Files::of(("stack.yaml", &text), Some(("demo.yaml", &text)));
+        // What is said does not matter here, only that something is, and that it can be shown.
+        let said = load::load(&files, &Settings::default(), &place()).map_err(|error| error.to_string());
+        let region = load::region(&files, &Settings::default()).map_err(|error| error.to_string());
+        proptest::prop_assert!(said.is_ok() || !said.unwrap_err().is_empty());
+        proptest::prop_assert!(region.is_ok() || !region.unwrap_err().is_empty());
+    }
+}
