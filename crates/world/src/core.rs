@@ -179,6 +179,20 @@ impl Core {
         }
     }
 
+    /// A world whose account is empty but for one cluster, made without EKS: for whoever only wants a Kubernetes API.
+    ///
+    /// Its API answers at `https://{name}.kubernetes.test` to the bearer token `admin`; `version` is such as `1.34`.
+    pub fn with_cluster(settings: &Settings, name: &str, version: &str, plane: kube::ControlPlane) -> Self {
+        let mut core = Self::new(settings);
+        let host = format!("{name}.kubernetes.test");
+        let mut cluster = Cluster::new(name, "eu-west-1", &host, version);
+        cluster.admin_token = Some("admin".to_owned());
+        cluster.plane = plane;
+        core.clusters.insert(host, cluster);
+        core.settle(settings.begins);
+        core
+    }
+
     /// The time that the world last saw.
     pub fn now(&self) -> Timestamp {
         self.now
@@ -237,7 +251,7 @@ impl Core {
         }
         let host = host_of(&request);
         if let Some(mut scene) = self.scene(&host) {
-            return kube::api::handle(&mut scene, request);
+            return kube::api::handle(&mut scene, &request);
         }
         if let Some(found) = registry::serves(&host) {
             return Reply::Answer(registry::handle(&mut self.aws_scene(), &found, &request));

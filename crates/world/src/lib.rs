@@ -32,3 +32,4 @@ pub use crate::core::Request;
 pub use crate::core::Response;
 pub use crate::core::Settings;
 pub use crate::core::Ticket;
+pub use crate::kube::ControlPlane;

@@ -28,9 +28,25 @@ pub(crate) struct Cluster {
     pub(crate) store: Store,
     /// What its actors remember between two reconciliations.
     pub(crate) actors: actors::Memory,
-    /// The watches that are open.
+    /// The token that makes its bearer an administrator, in clusters that were made without EKS.
+    #[serde(default)]
+    pub(crate) admin_token: Option<String>,
+    /// Who acts on the objects.
+    #[serde(default)]
+    pub(crate) plane: ControlPlane,
+    /// What the API server keeps in memory.
     #[serde(skip)]
-    pub(crate) watches: api::Watches,
+    pub(crate) api: api::Memory,
+}
+
+/// How much of a control plane a cluster has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlPlane {
+    /// API server, controllers, scheduler, kubelets.
+    #[default]
+    Whole,
+    /// The API server alone: nothing happens but what clients do.
+    ApiServerOnly,
 }
 
 impl Cluster {
@@ -43,24 +59,33 @@ impl Cluster {
             version: version.to_owned(),
             store: Store::default(),
             actors: actors::Memory::default(),
-            watches: api::Watches::default(),
+            admin_token: None,
+            plane: ControlPlane::Whole,
+            api: api::Memory::default(),
         }
     }
 
     /// When something in the cluster next happens by itself.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
-        self.actors.next_wake()
+        self.actors.next_wake().into_iter().chain(self.api.next_wake()).min()
     }
 
     /// Forgets a ticket whose client went away.
     pub(crate) fn abandon(&mut self, ticket: Ticket) {
-        self.watches.abandon(ticket);
+        self.api.abandon(ticket);
         self.actors.abandon(ticket);
     }
 }
 
-/// Lets the actors act until nothing changes, then tells the watches what changed.
+/// Lets actors and API server act until nothing changes, then tells the watches what changed.
 pub(crate) fn advance(scene: &mut Scene<'_>) {
-    actors::advance(scene);
+    loop {
+        if scene.cluster.plane == ControlPlane::Whole {
+            actors::advance(scene);
+        }
+        if !api::keep_up(scene) {
+            break;
+        }
+    }
     api::feed_watches(scene);
 }

@@ -16,6 +16,46 @@ use serde_json::json;
 
 use crate::random::Random;
 
+/// The kinds that have no generations.
+const UNCOUNTED: [&str; 36] = [
+    "APIService.apiregistration.k8s.io",
+    "CSIDriver.storage.k8s.io",
+    "CSINode.storage.k8s.io",
+    "CSIStorageCapacity.storage.k8s.io",
+    "CertificateSigningRequest.certificates.k8s.io",
+    "ClusterRole.rbac.authorization.k8s.io",
+    "ClusterRoleBinding.rbac.authorization.k8s.io",
+    "ComponentStatus",
+    "ConfigMap",
+    "ControllerRevision.apps",
+    "DeviceClass.resource.k8s.io",
+    "Endpoints",
+    "Event",
+    "HorizontalPodAutoscaler.autoscaling",
+    "IPAddress.networking.k8s.io",
+    "Lease.coordination.k8s.io",
+    "LimitRange",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "PodTemplate",
+    "ResourceClaim.resource.k8s.io",
+    "ResourceClaimTemplate.resource.k8s.io",
+    "ResourceQuota",
+    "ResourceSlice.resource.k8s.io",
+    "Role.rbac.authorization.k8s.io",
+    "RoleBinding.rbac.authorization.k8s.io",
+    "RuntimeClass.node.k8s.io",
+    "Secret",
+    "Service",
+    "ServiceAccount",
+    "ServiceCIDR.networking.k8s.io",
+    "StorageClass.storage.k8s.io",
+    "VolumeAttachment.storage.k8s.io",
+    "VolumeAttributesClass.storage.k8s.io",
+];
+
 /// How many changes a watch may lag behind before it is told that it is too old.
 const REMEMBERED_CHANGES: usize = 50_000;
 
@@ -208,9 +248,14 @@ impl Store {
             return None;
         }
         let metadata = &mut object["metadata"];
-        metadata["uid"] = json!(random.uuid());
+        // A job's labels carry its uid before it is stored.
+        if metadata["uid"].as_str().is_none_or(str::is_empty) {
+            metadata["uid"] = json!(random.uuid());
+        }
         metadata["creationTimestamp"] = json!(seconds(now));
-        metadata["generation"] = json!(1);
+        if !UNCOUNTED.contains(&kind.0.as_ref()) {
+            metadata["generation"] = json!(1);
+        }
         Some(self.put(kind, name, object))
     }
 
@@ -222,13 +267,21 @@ impl Store {
         let name = Name::of(&object);
         let before = self.objects.get(kind)?.get(&name)?.clone();
         for field in ["uid", "creationTimestamp", "resourceVersion", "generation"] {
-            object["metadata"][field] = before["metadata"][field].clone();
+            match (before["metadata"].get(field), object["metadata"].as_object_mut()) {
+                (Some(value), _) => object["metadata"][field] = value.clone(),
+                (None, Some(metadata)) => drop(metadata.remove(field)),
+                (None, None) => {}
+            }
         }
         if object == *before {
             return Some(before);
         }
-        if without_bookkeeping(&object) != without_bookkeeping(&before) {
-            let generation = before["metadata"]["generation"].as_u64().unwrap_or(1);
+        // A deletion that waits is a new generation too: whoever follows generations must look again.
+        let ends =
+            marked(&object) && !marked(&before) && object["metadata"].get("deletionGracePeriodSeconds").is_some();
+        if let Some(generation) = before["metadata"]["generation"].as_u64()
+            && (ends || without_bookkeeping(&object) != without_bookkeeping(&before))
+        {
             object["metadata"]["generation"] = json!(generation + 1);
         }
         if marked(&object) && !held(&object) && !lingers(&object) {
@@ -272,10 +325,8 @@ impl Store {
         if !marked(object) || object["metadata"]["deletionGracePeriodSeconds"].as_u64() > Some(grace) {
             let at = crate::aws::later(now, std::time::Duration::from_secs(grace));
             self.change(kind, namespace, name, |object| {
-                let generation = object["metadata"]["generation"].as_u64().unwrap_or(1);
                 object["metadata"]["deletionTimestamp"] = json!(seconds(at));
                 object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
-                object["metadata"]["generation"] = json!(generation);
             });
         }
         Deletion::Pending

@@ -12,13 +12,10 @@ use crate::core::Scene;
 use crate::core::Tickets;
 use crate::kube;
 use crate::kube::Cluster;
-use crate::kube::actors::Memory;
 use crate::kube::actors::kinds;
 use crate::kube::actors::pod;
-use crate::kube::api;
 use crate::kube::store::GroupKind;
 use crate::kube::store::Name;
-use crate::kube::store::Store;
 use crate::random::Random;
 
 /// One cluster in an account of its own.
@@ -39,15 +36,7 @@ impl Stage {
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             random: Random::new(1),
             aws: aws::Account::new("123456789012"),
-            cluster: Cluster {
-                name: "tube".to_owned(),
-                region: REGION.to_owned(),
-                host: HOST.to_owned(),
-                version: "1.34".to_owned(),
-                store: Store::default(),
-                actors: Memory::default(),
-                watches: api::Watches::default(),
-            },
+            cluster: Cluster::new("tube", REGION, HOST, "1.34"),
             tickets: Tickets::default(),
         };
         stage.advance(Duration::ZERO);
