@@ -18,3 +18,11 @@ pub mod state;
 pub mod provider;
 
 pub mod clients;
+
+pub mod image;
+pub mod release;
+
+pub mod commands;
+pub mod ui;
+
+pub mod cli;

@@ -1,2 +1,7 @@
-//! tubectl.
-fn main() {}
+//! Hands the arguments to the command line, and its exit code to the system.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tubectl::cli::main()
+}

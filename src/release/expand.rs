@@ -42,7 +42,11 @@ pub fn end(release: &str) -> ResourceId {
 pub fn object_id(release: &str, object: &Value) -> ResourceId {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let metadata = &object["metadata"];
-    let (kind, namespace, name) = (text(&object["kind"]), text(&metadata["namespace"]), text(&metadata["name"]));
+    let (kind, namespace, name) = (
+        text(&object["kind"]),
+        text(&metadata["namespace"]),
+        text(&metadata["name"]),
+    );
     ResourceId::from_text(format!("{release}/{kind}/{namespace}/{name}"))
 }
 
@@ -57,7 +61,13 @@ pub fn expand(releases: &[Installed]) -> Vec<Desired> {
         if !GIVEN_NAMESPACES.contains(&release.namespace.as_str()) {
             needs.insert(namespace_id(&release.namespace));
         }
-        nodes.push(node(begin.clone(), Kind::ReleaseBegin, &release.name, release.chart.clone(), needs));
+        nodes.push(node(
+            begin.clone(),
+            Kind::ReleaseBegin,
+            &release.name,
+            release.chart.clone(),
+            needs,
+        ));
         let mut all = BTreeSet::from([begin.clone()]);
         for object in &release.objects {
             let id = object_id(&release.name, object);
@@ -76,7 +86,13 @@ pub fn expand(releases: &[Installed]) -> Vec<Desired> {
 }
 
 fn node(id: ResourceId, kind: Kind, name: &str, spec: Value, needs: BTreeSet<ResourceId>) -> Desired {
-    Desired { id, kind, name: name.to_owned(), spec, needs }
+    Desired {
+        id,
+        kind,
+        name: name.to_owned(),
+        spec,
+        needs,
+    }
 }
 
 fn namespace_id(namespace: &str) -> ResourceId {
@@ -86,10 +102,15 @@ fn namespace_id(namespace: &str) -> ResourceId {
 /// The namespaces that releases live in and nobody makes yet; several releases may share one.
 fn namespaces(releases: &[Installed]) -> Vec<Desired> {
     let mut needs: BTreeMap<&str, BTreeSet<ResourceId>> = BTreeMap::new();
-    for release in releases.iter().filter(|release| !GIVEN_NAMESPACES.contains(&release.namespace.as_str())) {
+    for release in releases
+        .iter()
+        .filter(|release| !GIVEN_NAMESPACES.contains(&release.namespace.as_str()))
+    {
         // A namespace waits for the cluster and who may use it, not for what one of its releases waits for beyond that.
         let cluster = release.needs.iter().filter(|id| {
-            [Kind::Cluster.name(), Kind::AccessEntry.name()].iter().any(|kind| id.as_str().starts_with(kind))
+            [Kind::Cluster.name(), Kind::AccessEntry.name()]
+                .iter()
+                .any(|kind| id.as_str().starts_with(kind))
         });
         needs.entry(&release.namespace).or_default().extend(cluster.cloned());
     }
@@ -124,7 +145,10 @@ fn is_custom(object: &Value) -> bool {
 }
 
 fn group(object: &Value) -> &str {
-    object["apiVersion"].as_str().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group)
+    object["apiVersion"]
+        .as_str()
+        .and_then(|version| version.split_once('/'))
+        .map_or("", |(group, _)| group)
 }
 
 fn earlier(release: &Installed, object: &Value) -> Vec<ResourceId> {
@@ -137,7 +161,11 @@ fn earlier(release: &Installed, object: &Value) -> Vec<ResourceId> {
 fn definitions(releases: &[Installed]) -> BTreeMap<(String, String), ResourceId> {
     let mut definitions = BTreeMap::new();
     for release in releases {
-        for object in release.objects.iter().filter(|object| object["kind"] == "CustomResourceDefinition") {
+        for object in release
+            .objects
+            .iter()
+            .filter(|object| object["kind"] == "CustomResourceDefinition")
+        {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let kind = (text(&object["spec"]["group"]), text(&object["spec"]["names"]["kind"]));
             definitions.insert(kind, object_id(&release.name, object));
@@ -165,7 +193,11 @@ struct Admission {
 fn webhooks(releases: &[Installed]) -> Vec<Admission> {
     let mut admissions = Vec::new();
     for release in releases {
-        for object in release.objects.iter().filter(|object| rank(object) == 4 && object["kind"] != "APIService") {
+        for object in release
+            .objects
+            .iter()
+            .filter(|object| rank(object) == 4 && object["kind"] != "APIService")
+        {
             for webhook in object["webhooks"].as_array().into_iter().flatten() {
                 // `Fail` is the default: without an answer nothing is admitted.
                 if webhook["failurePolicy"] == "Ignore" {
@@ -210,7 +242,13 @@ fn plural(kind: &str) -> String {
 }
 
 fn texts(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -224,7 +262,13 @@ mod tests {
 
     fn release(name: &str, namespace: &str, objects: Vec<Value>) -> Installed {
         let namespace = namespace.to_owned();
-        Installed { name: name.to_owned(), namespace, chart: json!({}), objects, needs: BTreeSet::new() }
+        Installed {
+            name: name.to_owned(),
+            namespace,
+            chart: json!({}),
+            objects,
+            needs: BTreeSet::new(),
+        }
     }
 
     fn definition() -> Value {
@@ -237,13 +281,19 @@ mod tests {
     }
 
     fn needs(nodes: &[Desired], id: &str) -> Vec<String> {
-        let node = nodes.iter().find(|node| node.id.as_str() == id).unwrap_or_else(|| panic!("no {id}"));
+        let node = nodes
+            .iter()
+            .find(|node| node.id.as_str() == id)
+            .unwrap_or_else(|| panic!("no {id}"));
         node.needs.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn workloads_wait_for_what_they_mount_and_the_end_waits_for_all() {
-        let objects = vec![object("Deployment", "apps/v1", "keda"), object("ConfigMap", "v1", "settings")];
+        let objects = vec![
+            object("Deployment", "apps/v1", "keda"),
+            object("ConfigMap", "v1", "settings"),
+        ];
         let nodes = expand(&[release("keda", "keda", objects)]);
         let deployment = needs(&nodes, "keda/Deployment/keda/keda");
         assert_eq!(deployment, ["keda/ConfigMap/keda/settings", "release-begin/keda"]);
@@ -254,10 +304,17 @@ mod tests {
     #[test]
     fn an_object_waits_for_its_definition_in_whatever_release() {
         let definer = release("keda", "keda", vec![definition()]);
-        let user = release("scaling", "default", vec![object("ScaledObject", "keda.sh/v1alpha1", "queue")]);
+        let user = release(
+            "scaling",
+            "default",
+            vec![object("ScaledObject", "keda.sh/v1alpha1", "queue")],
+        );
         let nodes = expand(&[definer, user]);
         let needs = needs(&nodes, "scaling/ScaledObject/keda/queue");
-        assert!(needs.contains(&"keda/CustomResourceDefinition//scaledobjects.keda.sh".to_owned()), "{needs:?}");
+        assert!(
+            needs.contains(&"keda/CustomResourceDefinition//scaledobjects.keda.sh".to_owned()),
+            "{needs:?}"
+        );
     }
 
     #[test]
@@ -269,7 +326,11 @@ mod tests {
             "webhooks": [{"rules": [{"apiGroups": [""], "resources": ["services"]}]}],
         });
         let balancer = release("balancer", "kube-system", vec![webhook, object("Service", "v1", "own")]);
-        let other = release("other", "default", vec![object("Service", "v1", "page"), object("Secret", "v1", "s")]);
+        let other = release(
+            "other",
+            "default",
+            vec![object("Service", "v1", "page"), object("Secret", "v1", "s")],
+        );
         let nodes = expand(&[balancer, other]);
         let webhook = "balancer/MutatingWebhookConfiguration//balancer".to_owned();
         assert!(needs(&nodes, "other/Service/keda/page").contains(&webhook));

@@ -12,6 +12,8 @@ mod bucket;
 mod ec2;
 mod eks;
 pub mod iam;
+mod image;
+mod instances;
 mod key;
 mod launch_template;
 mod log_group;

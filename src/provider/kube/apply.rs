@@ -16,6 +16,9 @@ use crate::resource::observed::Readiness;
 /// Helm's own field manager: Helm can take over what we applied.
 pub const MANAGER: &str = "helm";
 
+/// The show's field manager: what a cue wrote is the show's until the stack is taken down.
+pub const SHOW: &str = "tubectl-show";
+
 impl Kube {
     /// Applies an object; gives it as it now is.
     pub async fn apply(&self, object: &Value) -> Result<Value, ProviderError> {
@@ -25,9 +28,46 @@ impl Kube {
         let applied: Result<DynamicObject, _> = api.patch(&name.name, &parameters, &Patch::Apply(object)).await;
         match applied {
             Ok(applied) => Ok(serde_json::to_value(applied).expect("an object came as JSON")),
+            Err(kube::Error::Api(status)) if is_with_show(&status) => self.apply_beside_show(object, &status).await,
             Err(kube::Error::Api(status)) if status.reason == "Conflict" => Err(conflict(&name, &status)),
             Err(error) => Err(refused(&format!("apply {name}"), error)),
         }
+    }
+
+    /// Applies what the show does not own.
+    async fn apply_beside_show(&self, object: &Value, status: &kube::core::Status) -> Result<Value, ProviderError> {
+        let mut rest = object.clone();
+        for cause in status.details.iter().flat_map(|details| &details.causes) {
+            let pointer = cause.field.replace('.', "/");
+            let Some((above, field)) = pointer.rsplit_once('/') else {
+                continue;
+            };
+            if let Some(fields) = rest.pointer_mut(above).and_then(Value::as_object_mut) {
+                fields.remove(field);
+            }
+        }
+        let name = ObjectName::of(object);
+        let applied = self
+            .api(&name)
+            .await?
+            .patch(&name.name, &PatchParams::apply(MANAGER), &Patch::Apply(&rest))
+            .await;
+        let applied: DynamicObject = applied.map_err(|error| refused(&format!("apply {name}"), error))?;
+        Ok(serde_json::to_value(applied).expect("an object came as JSON"))
+    }
+
+    /// Writes a few fields as the show, whoever they belong to.
+    pub async fn apply_as_show(&self, object: &Value) -> Result<(), ProviderError> {
+        let name = ObjectName::of(object);
+        let parameters = PatchParams::apply(SHOW).force();
+        let applied = self
+            .api(&name)
+            .await?
+            .patch(&name.name, &parameters, &Patch::Apply(object))
+            .await;
+        applied
+            .map(drop)
+            .map_err(|error| refused(&format!("apply {name}"), error))
     }
 
     /// How far an object is, and what stands behind it that must be there as well.
@@ -68,6 +108,12 @@ impl Kube {
         }
         Ok(Readiness::Ready)
     }
+}
+
+/// Whether a conflict is with the show alone.
+fn is_with_show(status: &kube::core::Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes).peekable();
+    status.reason == "Conflict" && causes.peek().is_some() && causes.all(|cause| cause.message.contains(SHOW))
 }
 
 /// A conflict, field by field: whose they are, and what to do.

@@ -1,7 +1,9 @@
 //! Kubernetes through the kube client: server-side apply, reads by the list, waits, bounded deletes.
 
 pub mod apply;
+pub mod observe;
 pub mod ready;
+pub mod release;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,70 @@
+//! `tubectl rehearse`: up, demo and down in virtual time, against a world in this process.
+
+use tubectl_world::Core;
+use tubectl_world::connect::Programs;
+use tubectl_world::connect::World;
+
+use crate::apply::cancel::Cancel;
+use crate::clients::Clients;
+use crate::commands::context::Context;
+use crate::commands::context::Home;
+use crate::commands::context::WorldName;
+use crate::commands::session::Session;
+use crate::commands::up;
+use crate::error::Failure;
+use crate::event::Events;
+use crate::stack::load;
+use crate::stack::load::Files;
+use crate::stack::load::Settings;
+use crate::state::store::Store;
+
+/// The account of a world in this process.
+const ACCOUNT: &str = "123456789012";
+
+/// When a rehearsal begins: the same moment in every one, so that the same seed gives the same events.
+const BEGINS: &str = "2026-01-05T09:00:00Z";
+
+/// The point in time at which a rehearsal begins.
+pub fn begins() -> jiff::Timestamp {
+    BEGINS.parse().expect("the constant is a point in time")
+}
+
+/// An empty world.
+pub fn core(seed: u64) -> Core {
+    Core::new(&tubectl_world::Settings {
+        seed,
+        account: ACCOUNT.to_owned(),
+        begins: begins(),
+    })
+}
+
+/// Rehearses a stack.
+pub async fn rehearse(
+    world: &World,
+    files: &Files,
+    settings: &Settings,
+    cache: camino::Utf8PathBuf,
+    events: Events,
+) -> Result<(), Failure> {
+    let region = load::region(files, settings).map_err(Failure::yours)?;
+    let context = Context {
+        world: WorldName::Local,
+        clients: Clients::local(world.connector(), &region, world.clock()),
+        clock: world.clock(),
+        events,
+        cancel: Cancel::default(),
+        home: Home::Memory {
+            journal: Store::memory(),
+            cache,
+        },
+    };
+    let session = Session::open(&context, "up", files, settings).await?;
+    let look = session.look(&context).await?;
+    let outcome = up::apply(&context, &session, &look).await?;
+    up::verdict(&context, &outcome)
+}
+
+/// The programs that run in pods of the world.
+pub fn programs() -> Programs {
+    Programs::default()
+}

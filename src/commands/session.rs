@@ -1,0 +1,281 @@
+//! One stack in one world, opened: what it wants, what is there, and what was done before.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tubectl_chart::Chart;
+use tubectl_chart::repository::Cache;
+
+use crate::commands::context::Context;
+use crate::error::Failure;
+use crate::error::Kind as FailureKind;
+use crate::event;
+use crate::event::EventKind;
+use crate::graph::Graph;
+use crate::image;
+use crate::plan::Plan;
+use crate::plan::plan;
+use crate::provider::aws::Aws;
+use crate::provider::aws::Place;
+use crate::provider::aws::tags::Owner;
+use crate::provider::error::ProviderError;
+use crate::provider::kube::Kube;
+use crate::release::expand::expand;
+use crate::release::render;
+use crate::release::render::Rendering;
+use crate::release::render::Setting;
+use crate::resource::desired::Desired;
+use crate::resource::kind::Kind;
+use crate::resource::observed::Observed;
+use crate::resource::observed::Readiness;
+use crate::resource::spec;
+use crate::resource::unknown;
+use crate::resource::unknown::Outputs;
+use crate::stack;
+use crate::stack::Stack;
+use crate::stack::load::Files;
+use crate::stack::load::Settings;
+use crate::state::journal::Journal;
+
+/// How long the id of a stack instance is: short enough to read out, and one in a billion to meet twice.
+const INSTANCE_LENGTH: usize = 6;
+
+/// One stack in one world.
+pub struct Session {
+    /// The stack.
+    pub stack: Stack,
+    /// The account, as this stack instance works in it.
+    pub aws: Aws,
+    /// What was done before.
+    pub journal: Journal,
+}
+
+/// What a look at a session found.
+pub struct Look {
+    /// What should be, all of it.
+    pub desired: Vec<Desired>,
+    /// What is.
+    pub observed: Vec<Observed>,
+    /// Who waits for whom.
+    pub graph: Graph,
+    /// What is to be done.
+    pub plan: Plan,
+    /// The charts of the releases.
+    pub charts: BTreeMap<String, Chart>,
+    /// The releases as they were planned.
+    pub renderings: BTreeMap<String, Rendering>,
+    /// What they were rendered with.
+    pub setting: Setting,
+    /// The cluster, if there is one.
+    pub kube: Option<Kube>,
+}
+
+impl Session {
+    /// Opens the stack of these files: asks where it stands, and whether it stands there already.
+    pub async fn open(context: &Context, command: &str, files: &Files, settings: &Settings) -> Result<Self, Failure> {
+        let place = Place::ask(&context.clients.aws).await.map_err(Failure::yours)?;
+        // The name decides where the journal lies; it does not depend on the instance.
+        let nameless = stack::load::load(files, settings, &site(&place, "000000")).map_err(Failure::yours)?;
+        let store = context
+            .home
+            .journal(context.world, &place.account, &place.region, &nameless.name);
+        let journal = Journal::open(store).map_err(Failure::yours)?;
+        let mut instance = journal.state().instance;
+        if instance.is_empty() {
+            instance = match Aws::instances(&context.clients.aws, &place, &nameless.name)
+                .await
+                .map_err(failed)?
+                .as_slice()
+            {
+                [] => new_instance(),
+                [found] => {
+                    let text = format!(
+                        "found instance {found} of `{}` by its tags, and go on with it",
+                        nameless.name
+                    );
+                    context.events.note(text);
+                    found.clone()
+                }
+                several => {
+                    let several = several.join(", ");
+                    let what = format!("`{}` stands here more than once: instances {several}", nameless.name);
+                    return Err(Failure::said(FailureKind::Yours, what, "say which one with --instance"));
+                }
+            };
+        }
+        let stack = stack::load::load(files, settings, &site(&place, &instance)).map_err(Failure::yours)?;
+        context.events.emit(EventKind::Begun {
+            command: command.to_owned(),
+            stack: stack.name.clone(),
+            world: context.world.name().to_owned(),
+            account: place.account.clone(),
+            region: place.region.clone(),
+            format: event::FORMAT,
+        });
+        let owner = Owner {
+            stack: stack.name.clone(),
+            instance,
+        };
+        let aws = Aws::new(&context.clients.aws, place, owner, context.clock);
+        Ok(Self { stack, aws, journal })
+    }
+
+    /// Looks at what is, and plans what is to be done.
+    pub async fn look(&self, context: &Context) -> Result<Look, Failure> {
+        let charts = self.charts(context).await?;
+        let mut observed = self.aws.observe().await.map_err(failed)?;
+        observed.extend(self.observe_images(&observed).await.map_err(failed)?);
+        let known: Outputs = observed
+            .iter()
+            .map(|found| (found.id.clone(), found.outputs.clone()))
+            .collect();
+        let setting = Setting {
+            kubernetes: self.kubernetes(),
+            seed: seed(&self.aws.owner.instance),
+        };
+        let renderings = render::render(&self.stack.releases, &charts, &setting, &known).map_err(Failure::yours)?;
+        let installed: Vec<_> = renderings.iter().map(|rendering| rendering.installed.clone()).collect();
+        let mut desired = self.stack.resources.clone();
+        desired.extend(expand(&installed));
+        let graph = Graph::new(&desired).map_err(Failure::yours)?;
+        let kube = self.kube(context, &observed)?;
+        if let Some(kube) = &kube {
+            observed.extend(kube.observe(&desired, render::about).await.map_err(failed)?);
+        }
+        let plan = plan(&graph, &desired, &observed).map_err(Failure::yours)?;
+        let renderings = renderings
+            .into_iter()
+            .map(|rendering| (rendering.installed.name.clone(), rendering))
+            .collect();
+        Ok(Look {
+            desired,
+            observed,
+            graph,
+            plan,
+            charts,
+            renderings,
+            setting,
+            kube,
+        })
+    }
+
+    /// The cluster, if it can be asked.
+    pub fn kube(&self, context: &Context, observed: &[Observed]) -> Result<Option<Kube>, Failure> {
+        let cluster = observed
+            .iter()
+            .find(|found| found.kind == Kind::Cluster && found.readiness == Readiness::Ready);
+        let access = observed.iter().any(|found| found.kind == Kind::AccessEntry);
+        match cluster {
+            Some(cluster) if access => connect(context, &cluster.outputs).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    async fn charts(&self, context: &Context) -> Result<BTreeMap<String, Chart>, Failure> {
+        let cache = Cache::new(context.home.charts().as_std_path());
+        let transport = context.clients.transport();
+        let send = move |request| {
+            let transport = transport.clone();
+            async move { send(transport, request).await }
+        };
+        render::collect(&self.stack.releases, &cache, &send)
+            .await
+            .map_err(Failure::yours)
+    }
+
+    async fn observe_images(&self, observed: &[Observed]) -> Result<Vec<Observed>, ProviderError> {
+        let mut images = Vec::new();
+        for desired in self
+            .stack
+            .resources
+            .iter()
+            .filter(|desired| desired.kind == Kind::Image)
+        {
+            let known = observed
+                .iter()
+                .map(|found| (found.id.clone(), found.outputs.clone()))
+                .collect();
+            let resolved = unknown::resolve(&desired.spec, &known);
+            let Ok(image) = serde_json::from_value::<spec::Image>(resolved) else {
+                continue;
+            };
+            if let Some(outputs) = self.aws.find_image(&image, &image::build(&image).digest).await? {
+                images.push(Observed {
+                    id: desired.id.clone(),
+                    kind: Kind::Image,
+                    spec: serde_json::to_value(&image).expect("an image is plain data"),
+                    outputs,
+                    readiness: Readiness::Ready,
+                });
+            }
+        }
+        Ok(images)
+    }
+
+    fn kubernetes(&self) -> String {
+        let cluster = self
+            .stack
+            .resources
+            .iter()
+            .find(|desired| desired.kind == Kind::Cluster);
+        let version = cluster.and_then(|cluster| cluster.spec["version"].as_str());
+        version.unwrap_or("1.34").to_owned()
+    }
+}
+
+/// Connects to a cluster by what it gave.
+pub fn connect(context: &Context, given: &BTreeMap<String, String>) -> Result<Kube, Failure> {
+    let text = |name: &str| given.get(name).map_or("", String::as_str);
+    let client = context
+        .clients
+        .cluster(text("name"), text("endpoint"), text("certificate_authority"));
+    Ok(Kube::new(client.map_err(Failure::yours)?, context.clock))
+}
+
+/// A provider's refusal while looking: nothing was done yet.
+pub fn failed(error: ProviderError) -> Failure {
+    Failure::new(FailureKind::Yours, error)
+}
+
+fn site(place: &Place, instance: &str) -> stack::Place {
+    stack::Place {
+        account: place.account.clone(),
+        region: place.region.clone(),
+        instance: instance.to_owned(),
+        zones: place.zones.clone(),
+        caller_arn: place.caller.clone(),
+    }
+}
+
+fn new_instance() -> String {
+    std::iter::repeat_with(|| fastrand::char('a'..='z'))
+        .take(INSTANCE_LENGTH)
+        .collect()
+}
+
+fn seed(instance: &str) -> u64 {
+    instance.bytes().fold(0, |seed, byte| seed * 31 + u64::from(byte))
+}
+
+/// Sends a request for a chart.
+async fn send(
+    transport: Option<tubectl_world::connect::Connector>,
+    request: http::Request<bytes::Bytes>,
+) -> Result<http::Response<bytes::Bytes>, std::io::Error> {
+    let Some(connector) = transport else {
+        return Err(std::io::Error::other(
+            "charts for a real account come from the cache only",
+        ));
+    };
+    let response = connector.send(request).await.map_err(std::io::Error::other)?;
+    let (head, body) = response.into_parts();
+    Ok(http::Response::from_parts(head, body.whole().await))
+}
+
+/// A value as a text that people read: what is not known yet says after what it will be.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => unknown::describe(text),
+        value => unknown::describe(&value.to_string()),
+    }
+}

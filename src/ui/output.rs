@@ -1,0 +1,34 @@
+//! The two streams.
+
+use std::io::Write;
+
+/// Where output goes, and how much of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Whether narration is left out.
+    pub quiet: bool,
+}
+
+impl Output {
+    /// Writes data to stdout. A reader that went away is no reason to stop.
+    pub fn data(self, text: &str) {
+        write_to(anstream::stdout().lock(), text);
+    }
+
+    /// Writes narration to stderr.
+    pub fn narrate(self, text: &str) {
+        if !self.quiet {
+            write_to(anstream::stderr().lock(), text);
+        }
+    }
+
+    /// Writes an error to stderr, quiet or not.
+    pub fn error(self, text: &str) {
+        write_to(anstream::stderr().lock(), text);
+    }
+}
+
+fn write_to(mut stream: impl Write, text: &str) {
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    write!(stream, "{text}{newline}").and_then(|()| stream.flush()).ok();
+}
