@@ -128,7 +128,7 @@ pub async fn collect<T: Transport>(
                 version,
             } => {
                 let pull = async {
-                    let reference = Reference::parse(repository.as_deref().unwrap_or(reference), reference, version)?;
+                    let reference = parse(repository.as_deref(), reference, version)?;
                     tubectl_chart::repository::pull(&reference, None, cache, transport).await
                 };
                 let failed = |source| RenderError::Pull {
@@ -141,6 +141,15 @@ pub async fn collect<T: Transport>(
         Ok((release.name.clone(), chart))
     });
     Ok(futures::future::try_join_all(charts).await?.into_iter().collect())
+}
+
+/// `oci://host/path/name` names repository and chart in one; an HTTP repository has the chart's name beside it.
+fn parse(repository: Option<&str>, chart: &str, version: &str) -> Result<Reference, PullError> {
+    let (address, name) = match repository {
+        Some(repository) => (repository, chart),
+        None => chart.rsplit_once('/').unwrap_or(("", chart)),
+    };
+    Reference::parse(address, name, version)
 }
 
 fn template(name: &str) -> Result<Chart, RenderError> {
