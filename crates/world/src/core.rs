@@ -161,6 +161,11 @@ impl Tickets {
         Ticket(self.last)
     }
 
+    /// Takes what is due.
+    pub(crate) fn take(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.due.0)
+    }
+
     /// Hands over an output; it leaves with the next [`Core::advance`].
     pub(crate) fn emit(&mut self, output: Output) {
         self.due.0.push(output);
@@ -209,7 +214,7 @@ impl Core {
     /// Lets time pass until `now` and gives everything that became due.
     pub fn advance(&mut self, now: Timestamp) -> Vec<Output> {
         self.settle(now);
-        std::mem::take(&mut self.tickets.due.0)
+        self.tickets.take()
     }
 
     /// When the world next changes by itself, if nobody calls before.

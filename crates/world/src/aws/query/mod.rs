@@ -3,7 +3,7 @@
 //! A service is a table of [`Operation`]s: its name, the parameters it knows, what it does. [`answer`] refuses a call
 //! whose parameters are not all known before the operation runs.
 
-pub(super) mod elb;
+pub(crate) mod elb;
 mod form;
 pub(super) mod iam;
 pub(super) mod sts;

@@ -13,16 +13,26 @@ pub(crate) mod quantity;
 mod queue;
 pub(crate) mod selector;
 
+mod api_service;
+mod autoscaler;
+mod collector;
+pub(crate) mod component;
 mod daemon_set;
 mod deployment;
 mod disruption_budget;
+mod eks;
 pub(crate) mod endpoints;
 mod garbage;
 mod job;
+mod keda;
 pub(crate) mod kubelet;
+mod load_balancer;
 mod namespace;
 pub(crate) mod node;
+mod otel_scaler;
 mod replica_set;
+#[cfg(test)]
+mod scaling_tests;
 mod scheduler;
 #[cfg(test)]
 mod stage;
@@ -47,16 +57,16 @@ use crate::kube::store::Name;
 use crate::kube::store::Store;
 
 /// One actor: what wakes it and what it does.
-struct Actor {
-    name: &'static str,
+pub(crate) struct Actor {
+    pub(crate) name: &'static str,
     /// It runs when an object of one of these kinds changed.
-    watches: &'static [GroupKind],
-    work: Work,
+    pub(crate) watches: &'static [GroupKind],
+    pub(crate) work: Work,
 }
 
 /// What an actor does when it runs: whatever can be done now. It says when it wants to run again although nothing
 /// changed.
-enum Work {
+pub(crate) enum Work {
     /// Looks at everything at once; it also runs once when the cluster begins.
     Whole(fn(&mut Scene<'_>) -> Option<Timestamp>),
     /// Follows every change by itself, and says whether it found something to do.
@@ -73,6 +83,8 @@ enum Work {
 const ACTORS: &[Actor] = &[
     namespace::DEFAULTS,
     namespace::ACTOR,
+    eks::NODES,
+    eks::ADDONS,
     garbage::ACTOR,
     deployment::ACTOR,
     replica_set::ACTOR,
@@ -82,8 +94,15 @@ const ACTORS: &[Actor] = &[
     scheduler::ACTOR,
     kubelet::ACTOR,
     node::ACTOR,
+    network::MODEL_SERVERS,
     disruption_budget::ACTOR,
     endpoints::ACTOR,
+    api_service::CUSTOM_RESOURCES,
+    api_service::ACTOR,
+    collector::ACTOR,
+    keda::ACTOR,
+    autoscaler::ACTOR,
+    load_balancer::ACTOR,
 ];
 
 /// A round is one run of every actor that has a reason to run. A chain of actors that wake each other is a few rounds
@@ -103,22 +122,29 @@ pub(crate) struct Memory {
     owners: garbage::Owners,
     pub(crate) kubelet: kubelet::Memory,
     pub(crate) traffic: network::Traffic,
+    collectors: collector::Memory,
+    scalers: otel_scaler::Memory,
+    scaled_objects: keda::Memory,
+    autoscalers: autoscaler::Memory,
+    load_balancers: load_balancer::Memory,
 }
 
 impl Memory {
     /// When the next actor wants to run although nothing changed.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
-        self.queues.values().filter_map(Queue::next).min()
+        let actors = self.queues.values().filter_map(Queue::next);
+        actors.chain(self.traffic.next_wake()).min()
     }
 
     /// Forgets a ticket whose client went away.
     pub(crate) fn abandon(&mut self, ticket: Ticket) {
-        let _ = ticket;
+        self.traffic.abandon(ticket);
     }
 }
 
 /// Runs the actors until none has a reason to run.
 pub(crate) fn advance(scene: &mut Scene<'_>) {
+    network::traffic::advance(scene);
     let resting = scene.cluster.actors.rested == scene.cluster.store.revision();
     if resting && scene.cluster.actors.next_wake().is_none_or(|at| at > scene.now) {
         return;
@@ -170,8 +196,18 @@ fn run(actor: &Actor, scene: &mut Scene<'_>) -> bool {
     !names.is_empty()
 }
 
+/// The cluster's region of the account.
+pub(crate) fn site<'a>(scene: &'a mut Scene<'_>) -> crate::aws::Site<'a> {
+    crate::aws::Site {
+        now: scene.now,
+        random: scene.random,
+        account: scene.aws,
+        region: &scene.cluster.region,
+    }
+}
+
 /// A change concerns the changed object itself.
-fn itself(_: &Store, change: &Change) -> Vec<Name> {
+pub(crate) fn itself(_: &Store, change: &Change) -> Vec<Name> {
     vec![Name::of(change.object())]
 }
 

@@ -18,6 +18,7 @@ use crate::kube::actors::kubelet::program;
 use crate::kube::actors::kubelet::program::Program;
 use crate::kube::actors::pod;
 use crate::kube::actors::selector::list;
+use crate::kube::network::vllm;
 use crate::kube::store::Name;
 use crate::kube::store::Store;
 
@@ -25,6 +26,8 @@ use crate::kube::store::Store;
 #[derive(Clone, Debug)]
 pub(super) struct Backend {
     pub(super) pod: Arc<PodName>,
+    /// The port of the pod.
+    pub(super) port: u16,
     pub(super) listener: Listener,
 }
 
@@ -122,9 +125,15 @@ fn port_number(value: &Value) -> Option<u16> {
 
 fn backend(cluster: &str, store: &Store, reference: &Value, port: u16) -> Option<Backend> {
     let text = |field: &str| reference[field].as_str().unwrap_or_default();
-    let pod = store.get(&kinds::POD, text("namespace"), text("name"))?;
+    backend_of(cluster, store, &Name::new(text("namespace"), text("name")), port)
+}
+
+/// A port of a pod.
+pub(super) fn backend_of(cluster: &str, store: &Store, pod: &Name, port: u16) -> Option<Backend> {
+    let pod = store.get(&kinds::POD, &pod.namespace, &pod.name)?;
     Some(Backend {
         pod: Arc::new(pod_name(cluster, pod)),
+        port,
         listener: listener(pod, port),
     })
 }
@@ -134,7 +143,7 @@ pub(super) fn listener(pod: &Value, port: u16) -> Listener {
     for container in list(&pod["spec"]["containers"]) {
         let mut ports = list(&container["ports"]).iter();
         match program::of(container) {
-            Program::Vllm(arguments) if super::port(&arguments) == port => return Listener::Vllm,
+            Program::Vllm(arguments) if vllm::port(&arguments) == port => return Listener::Vllm,
             Program::Serves if ports.any(|own| own["containerPort"] == port) => return Listener::Program,
             _ => {}
         }

@@ -14,13 +14,16 @@ use crate::aws::later;
 use crate::core::Scene;
 use crate::kube::actors::endpoints::pod_port;
 use crate::kube::actors::event;
+use crate::kube::actors::kinds;
 use crate::kube::actors::kubelet::image;
 use crate::kube::actors::kubelet::program;
 use crate::kube::actors::kubelet::program::Program;
 use crate::kube::actors::pod;
 use crate::kube::actors::quantity::GPU;
 use crate::kube::actors::selector::list;
-use crate::kube::network;
+use crate::kube::network::traffic;
+use crate::kube::network::vllm;
+use crate::kube::store::Name;
 
 /// What a pod does on its node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -193,7 +196,7 @@ impl Life {
             None => later(scene.now, ending(scene, pod)),
         };
         self.end = Some(end);
-        if scene.cluster.actors.traffic.in_flight(pod::uid(pod)) > 0 {
+        if scene.cluster.actors.traffic.in_flight(&Name::of(pod)) > 0 {
             return end.max(later(scene.now, Duration::from_secs(1)));
         }
         end
@@ -376,11 +379,11 @@ fn fate(
             (Some(since), Some(exit(at, *code)))
         }
         Program::Vllm(arguments) => {
+            let node = pod::node(pod).and_then(|node| scene.cluster.store.get(&kinds::NODE, "", node));
+            let machine = node.map_or("", |node| traffic::instance_type(node));
             let limits = &specification["resources"]["limits"][GPU];
-            let fails = limits
-                .is_null()
-                .then_some(1)
-                .or_else(|| network::refuses(arguments).then_some(2));
+            let refuses = vllm::settings(arguments, machine).is_none();
+            let fails = limits.is_null().then_some(1).or_else(|| refuses.then_some(2));
             if let Some(code) = fails {
                 let at = later(since, scene.random.seconds(6.0, 8.0, 12.0));
                 return (None, Some(exit(at, code)));
@@ -429,7 +432,7 @@ fn answers(pod: &Value, specification: &Value, program: &Program, probe: &Value)
     match program {
         Program::Vllm(arguments) => {
             let path = probe["httpGet"]["path"].as_str();
-            port == Some(u64::from(network::port(arguments))) && path.is_none_or(network::knows_path)
+            port == Some(u64::from(vllm::port(arguments))) && path.is_none_or(vllm::knows_path)
         }
         _ => port.is_some(),
     }
