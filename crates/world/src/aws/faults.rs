@@ -192,8 +192,8 @@ fn read(text: &str) -> Option<Fault> {
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: Option<Fault>) {
-        assert_eq!(text.parse::<Fault>().ok(), expected, "{text}");
+    fn check(text: &str, expected: impl Into<Option<Fault>>) {
+        assert_eq!(text.parse::<Fault>().ok(), expected.into(), "{text}");
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
         check("no-capacity:g5", Some(Fault::NoCapacity("g5".to_owned())));
         check(
             "spot-interruption@12m",
-            Some(Fault::SpotInterruption(Duration::from_secs(720))),
+            Some(Fault::SpotInterruption(Duration::from_mins(12))),
         );
         for bad in [
             "",

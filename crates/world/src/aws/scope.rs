@@ -4,7 +4,7 @@ use http::header::AUTHORIZATION;
 
 use crate::core::Request;
 
-/// The credential scope of a SigV4 signature, from the header or from a presigned URL.
+/// The credential scope of a `SigV4` signature, from the header or from a presigned URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scope {
     /// The access key id.
@@ -16,7 +16,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// The scope that `request` was signed with; none if it is not a SigV4 request.
+    /// The scope that `request` was signed with; none if it is not a `SigV4` request.
     pub(crate) fn of(request: &Request) -> Option<Self> {
         let header = request
             .headers()

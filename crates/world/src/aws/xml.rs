@@ -32,6 +32,10 @@ impl Xml {
     }
 
     /// `<name>value</name>`, the value escaped.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "numbers, texts and times are written alike; a reference would be noise at every call"
+    )]
     pub(crate) fn text(&mut self, name: &str, value: impl ToString) -> &mut Self {
         self.start(name);
         escape(&value.to_string(), &mut self.0);
@@ -89,8 +93,8 @@ impl Xml {
     }
 
     /// Text without an element around it.
-    pub(crate) fn raw(&mut self, value: impl ToString) {
-        escape(&value.to_string(), &mut self.0);
+    pub(crate) fn raw(&mut self, value: &str) {
+        escape(value, &mut self.0);
     }
 
     /// Appends what another piece holds.

@@ -46,7 +46,7 @@ pub(super) const OPERATIONS: &[Operation<Run>] = &[
 ];
 
 /// How long a terminated instance is still listed.
-const LISTED: Duration = Duration::from_secs(3600);
+const LISTED: Duration = Duration::from_hours(1);
 
 /// How many of a hundred of the network plugin's own interfaces outlive their instance: the plugin detaches them, and is
 /// gone before it deletes them.
@@ -536,7 +536,7 @@ fn write_reservation(instances: &[&Instance], view: &View<'_>, xml: &mut Xml) {
         .text("ownerId", view.account)
         .list("groupSet", "item", [""; 0], |_, _| ())
         .list("instancesSet", "item", instances, |xml, instance| {
-            instance.write(view, xml)
+            instance.write(view, xml);
         });
 }
 

@@ -338,7 +338,11 @@ pub(crate) fn create(site: &mut Site<'_>, new: NewInterface<'_>) -> Result<Strin
         );
         Refusal::new("InsufficientFreeAddressesInSubnet", message)
     })?;
-    let groups = groups_for(ec2, &subnet.vpc, new.groups)?;
+    let groups = match &new.r#use {
+        // NAT gateways and network load balancers are in no group unless they are put into one.
+        Use::Service { kind, .. } if kind != "interface" && new.groups.is_empty() => Vec::new(),
+        Use::Free | Use::Service { .. } | Use::Instance { .. } => groups_for(ec2, &subnet.vpc, new.groups)?,
+    };
     let id = site.new_id(Interface::PREFIX);
     let attachment = site.new_id(if matches!(new.r#use, Use::Service { .. }) {
         "ela-attach"

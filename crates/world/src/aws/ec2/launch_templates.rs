@@ -284,7 +284,7 @@ fn create_version(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> 
     let mut xml = Xml::new();
     if let Some(latest) = template.versions.last() {
         xml.element("launchTemplateVersion", |xml| {
-            template.write_version(template.versions.len(), latest, &view, xml)
+            template.write_version(template.versions.len(), latest, &view, xml);
         });
     }
     Ok(xml)

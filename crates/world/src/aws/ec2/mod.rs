@@ -106,22 +106,23 @@ impl Ec2 {
     }
 
     /// How EC2 says that there is none with this id, for an id of any kind.
-    fn missing(&self, id: &str) -> Refusal {
-        let kinds: &[(&str, fn(&str) -> Refusal)] = &[
-            (vpcs::Vpc::PREFIX, vpcs::Vpc::missing),
-            (subnets::Subnet::PREFIX, subnets::Subnet::missing),
-            (
-                security_groups::SecurityGroup::PREFIX,
-                security_groups::SecurityGroup::missing,
-            ),
-            (route_tables::RouteTable::PREFIX, route_tables::RouteTable::missing),
-            (nat_gateways::NatGateway::PREFIX, nat_gateways::NatGateway::missing),
-            (interfaces::Interface::PREFIX, interfaces::Interface::missing),
-            (addresses::Address::PREFIX, addresses::Address::missing),
-            (
-                internet_gateways::InternetGateway::PREFIX,
-                internet_gateways::InternetGateway::missing,
-            ),
+    fn missing(id: &str) -> Refusal {
+        fn kind<R: Resource>() -> (&'static str, fn(&str) -> Refusal) {
+            (R::PREFIX, R::missing)
+        }
+        let kinds = [
+            kind::<addresses::Address>(),
+            kind::<endpoints::Endpoint>(),
+            kind::<instances::Instance>(),
+            kind::<interfaces::Interface>(),
+            kind::<internet_gateways::InternetGateway>(),
+            kind::<launch_templates::LaunchTemplate>(),
+            kind::<nat_gateways::NatGateway>(),
+            kind::<route_tables::RouteTable>(),
+            kind::<security_groups::SecurityGroup>(),
+            kind::<subnets::Subnet>(),
+            kind::<volumes::Volume>(),
+            kind::<vpcs::Vpc>(),
         ];
         let prefix = id.split('-').next().unwrap_or_default();
         match kinds.iter().find(|(known, _)| *known == prefix) {

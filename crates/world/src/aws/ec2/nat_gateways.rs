@@ -45,7 +45,7 @@ pub(super) const OPERATIONS: &[Operation<Run>] = &[
 ];
 
 /// How long a deleted gateway is still listed.
-const LISTED: std::time::Duration = std::time::Duration::from_secs(3600);
+const LISTED: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// One NAT gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -277,10 +277,9 @@ pub(super) fn advance(site: &mut Site<'_>) {
                 gateway.state = State::Deleted;
                 gateway.deleted = Some(now);
                 gateway.due = Some(later(now, LISTED));
-                let interface = gateway.interface.take();
-                interface
-                    .into_iter()
-                    .for_each(|interface| interfaces::remove(site, &interface));
+                if let Some(interface) = gateway.interface.take() {
+                    interfaces::remove(site, &interface);
+                }
             }
             State::Deleted | State::Failed => {
                 site.drop_resource::<NatGateway>(&id);

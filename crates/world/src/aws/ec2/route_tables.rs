@@ -172,7 +172,7 @@ impl Resource for RouteTable {
             .text("vpcId", &self.vpc)
             .text("ownerId", view.account)
             .element("routeSet", |xml| {
-                for cidr in local {
+                if let Some(cidr) = local {
                     xml.element("item", |xml| {
                         xml.text("destinationCidrBlock", cidr)
                             .text("gatewayId", "local")

@@ -52,7 +52,7 @@ fn targets<'a>(site: &mut Site<'_>, form: &Form<'a>) -> Result<Vec<&'a str>, Ref
     let now = site.now;
     let ec2 = site.ec2();
     match ids.iter().find(|id| !(ec2.shows(id, now) && ec2.has(id))) {
-        Some(id) => Err(ec2.missing(id)),
+        Some(id) => Err(Ec2::missing(id)),
         None => Ok(ids),
     }
 }

@@ -190,7 +190,7 @@ fn wanted(site: &Site<'_>, form: &Form<'_>) -> Result<Vec<&'static InstanceType>
     let offered = |kind: &&InstanceType| kind.on_demand_price(site.region).is_some();
     let unknown: Vec<&str> = names
         .iter()
-        .filter(|name| find(name).filter(|kind| offered(kind)).is_none())
+        .filter(|name| !find(name).is_some_and(|kind| offered(&kind)))
         .copied()
         .collect();
     if !unknown.is_empty() {

@@ -135,6 +135,11 @@ impl Action {
         }
     }
 
+    /// Whether it forwards to a target group.
+    pub(super) fn forwards_to(&self, group: &str) -> bool {
+        self.targets.iter().any(|(arn, _)| arn == group)
+    }
+
     fn read(form: &Form<'_>) -> Result<Self, Refusal> {
         let kind = form.required("Type")?;
         let (section, names): (&str, &[&str]) = match kind {
@@ -197,7 +202,7 @@ impl Action {
 
 fn write_actions(name: &str, actions: &[Action], xml: &mut Xml) {
     xml.list(name, "member", (1..).zip(actions), |xml, (order, action)| {
-        action.write(order, xml)
+        action.write(order, xml);
     });
 }
 
@@ -438,7 +443,7 @@ fn create_rule_from(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal
     let arn = create_rule(site, form.required("ListenerArn")?, priority, conditions, actions, tags)?;
     let mut xml = Xml::new();
     xml.list("Rules", "member", site.elb().rules.get(&arn), |xml, rule| {
-        rule.write(xml)
+        rule.write(xml);
     });
     Ok(xml)
 }

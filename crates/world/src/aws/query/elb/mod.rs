@@ -62,29 +62,25 @@ impl Elb {
     fn forwards_to(&self, group: &str) -> bool {
         let actions = self.listeners.values().flat_map(|listener| &listener.actions);
         let mut all = actions.chain(self.rules.values().flat_map(|rule| &rule.actions));
-        all.any(|action| action.targets.iter().any(|(arn, _)| arn == group))
+        all.any(|action| action.forwards_to(group))
     }
 
     /// The load balancers that forward to a target group.
     fn users_of(&self, group: &str) -> Vec<String> {
-        let uses = |actions: &[listeners::Action]| {
-            actions
-                .iter()
-                .any(|action| action.targets.iter().any(|(arn, _)| arn == group))
-        };
+        let uses = |actions: &[listeners::Action]| actions.iter().any(|action| action.forwards_to(group));
         let by_rule = |listener: &listeners::Listener| {
             self.rules
                 .values()
                 .any(|rule| rule.listener == listener.arn && uses(&rule.actions))
         };
-        let users = self
+        let forwarding = self
             .listeners
             .values()
             .filter(|listener| uses(&listener.actions) || by_rule(listener));
-        let mut users: Vec<String> = users.map(|listener| listener.balancer.clone()).collect();
-        users.sort();
-        users.dedup();
-        users
+        let mut balancers: Vec<String> = forwarding.map(|listener| listener.balancer.clone()).collect();
+        balancers.sort();
+        balancers.dedup();
+        balancers
     }
 
     pub(crate) fn inventory(&self, found: &mut BTreeMap<String, Vec<String>>) {

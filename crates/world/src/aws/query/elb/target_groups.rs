@@ -302,7 +302,7 @@ fn create_from(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
     let elb: &Elb = site.elb();
     let mut xml = Xml::new();
     xml.list("TargetGroups", "member", elb.target_groups.get(&arn), |xml, group| {
-        group.write(elb, xml)
+        group.write(elb, xml);
     });
     Ok(xml)
 }

@@ -272,7 +272,7 @@ fn list_policies(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
         .iter()
         .map(|name| format!("{AWS_PREFIX}{name}"))
         .filter(|_| scope != "Local");
-    let local = iam.policies.keys().cloned().filter(|_| scope != "AWS");
+    let local = iam.policies.keys().filter(|_| scope != "AWS").cloned();
     let mut arns: Vec<String> = aws
         .chain(local)
         .filter(|arn| path_of(arn).starts_with(prefix) && (!only_attached || attachments(iam, arn) > 0))
@@ -337,7 +337,7 @@ fn list_versions(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
     let policy: &Policy = policy(site, form)?;
     let key = |number: &u32| format!("{number:06}");
     list(form, "Versions", policy.versions.keys().copied(), key, |xml, number| {
-        policy.write_version(number, xml)
+        policy.write_version(number, xml);
     })
 }
 

@@ -158,13 +158,11 @@ fn add_role(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
 fn remove_role(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
     let role = form.required("RoleName")?;
     let profile = named(site, form)?;
-    match profile.role.take_if(|known| known == role) {
-        Some(_) => Ok(Xml::new()),
-        None => {
-            let message = format!("Role {role} in Instance Profile {} cannot be found.", profile.name);
-            Err(no_such_entity(message))
-        }
+    if profile.role.take_if(|known| known == role).is_none() {
+        let message = format!("Role {role} in Instance Profile {} cannot be found.", profile.name);
+        return Err(no_such_entity(message));
     }
+    Ok(Xml::new())
 }
 
 fn delete(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {

@@ -256,8 +256,8 @@ fn put_inline(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
     documents::check(document, Purpose::Permissions, site.iam())?;
     let role = role(site, form)?;
     let others = role.inline.iter().filter(|(name, _)| *name != policy);
-    let size: usize = others.map(|(_, document)| documents::size(document)).sum();
-    if size + documents::size(document) > LONGEST_INLINE {
+    let taken: usize = others.map(|(_, other)| documents::size(other)).sum();
+    if taken + documents::size(document) > LONGEST_INLINE {
         let message = format!(
             "Maximum policy size of {LONGEST_INLINE} bytes exceeded for role {}",
             role.name

@@ -69,6 +69,9 @@ fn a_role_comes_back_as_it_was_made() {
         .has("<Roles></Roles>");
 }
 
+/// Operation, parameters, and the refusal's status and code.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+
 #[test]
 fn what_is_wrong_with_a_call_is_said_as_iam_says_it() {
     let mut world = World::new();
@@ -78,7 +81,6 @@ fn what_is_wrong_with_a_call_is_said_as_iam_says_it() {
     let large = permissions(&format!("arn:aws:sqs:eu-west-1:123456789012:{}", "x".repeat(6200)));
     let larger = permissions(&format!("arn:aws:sqs:eu-west-1:123456789012:{}", "x".repeat(10_300)));
     let none = "arn:aws:iam::aws:policy/AmazonNone";
-    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
     let cases: [Case<'_>; 14] = [
         (
             "CreateRole",
