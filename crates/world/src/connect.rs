@@ -5,7 +5,9 @@
 //! pod are started here, each with a connector of its own.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -17,6 +19,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tubectl_clock::Clock;
 
 use crate::core::Core;
@@ -28,6 +31,10 @@ use crate::core::Reply;
 use crate::core::Request;
 use crate::core::Response;
 use crate::core::Ticket;
+use crate::core::reads;
+use crate::remote::Remote;
+use crate::snapshot::Store;
+use crate::snapshot::StoreError;
 
 /// The body of an answer: whole, or arriving piece by piece.
 #[derive(Debug)]
@@ -39,10 +46,21 @@ pub enum Body {
     Pieces(mpsc::UnboundedReceiver<Bytes>),
 }
 
-/// The world went away before it answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the local world ended before it answered")]
-pub struct Gone;
+/// Why a world gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Gone {
+    /// It went away before it answered.
+    #[error("the local world ended before it answered")]
+    Ended,
+    /// Nothing that is a world answers at its address.
+    #[error("the local world at {address} does not answer ({reason}); `tubectl world start` starts one")]
+    Unreachable {
+        /// The address.
+        address: SocketAddr,
+        /// What went wrong.
+        reason: String,
+    },
+}
 
 /// A program that runs in a pod.
 pub trait Program: Send + Sync {
@@ -97,12 +115,15 @@ struct Shared {
     inside: Mutex<Inside>,
     // Told when something happened that may bring the next wake forward.
     changed: Notify,
-    clock: Clock,
+    clock: Mutex<Clock>,
     programs: Programs,
+    // The hosts that want a port of their own.
+    doors: watch::Sender<BTreeSet<String>>,
 }
 
 struct Inside {
     core: Core,
+    store: Option<Store>,
     answers: BTreeMap<Ticket, oneshot::Sender<Response>>,
     streams: BTreeMap<Ticket, mpsc::UnboundedSender<Bytes>>,
     running: BTreeMap<PodName, Arc<dyn Program>>,
@@ -110,16 +131,32 @@ struct Inside {
 
 /// One end of the world: what a client holds instead of a network.
 #[derive(Clone)]
-pub struct Connector {
-    world: World,
-    origin: Origin,
+pub struct Connector(End);
+
+#[derive(Clone)]
+enum End {
+    /// A world in this process.
+    Inside { world: World, origin: Origin },
+    /// A world that another process serves.
+    Daemon(Remote),
 }
 
 impl World {
     /// Stands a core behind connectors. Time passes in it only while [`World::run`] is polled.
     pub fn new(core: Core, clock: Clock, programs: Programs) -> Self {
+        Self::with_store(core, None, clock, programs)
+    }
+
+    /// Stands a core behind connectors that writes down what it is asked: see [`Store::open`].
+    pub fn stored(core: Core, store: Store, clock: Clock, programs: Programs) -> Self {
+        Self::with_store(core, Some(store), clock, programs)
+    }
+
+    fn with_store(core: Core, store: Option<Store>, clock: Clock, programs: Programs) -> Self {
+        let doors = watch::Sender::new(core.doors());
         let inside = Inside {
             core,
+            store,
             answers: BTreeMap::new(),
             streams: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -128,23 +165,49 @@ impl World {
             shared: Arc::new(Shared {
                 inside: Mutex::new(inside),
                 changed: Notify::new(),
-                clock,
+                clock: Mutex::new(clock),
                 programs,
+                doors,
             }),
         }
     }
 
     /// A connector for clients on the user's machine.
     pub fn connector(&self) -> Connector {
-        Connector {
+        Connector(End::Inside {
             world: self.clone(),
             origin: Origin::Outside,
-        }
+        })
     }
 
     /// The world's clock.
     pub fn clock(&self) -> Clock {
-        self.shared.clock
+        *self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets time pass at another speed from now on.
+    ///
+    /// # Panics
+    /// When `speed` is not a finite number above zero.
+    pub fn set_speed(&self, speed: f64) {
+        let mut clock = self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        *clock = clock.at_speed(speed);
+        drop(clock);
+        self.shared.changed.notify_one();
+    }
+
+    /// Writes a snapshot, if the world is a stored one.
+    pub fn save(&self) -> Result<(), StoreError> {
+        let mut inside = self.lock();
+        let now = self.clock().now();
+        inside.core.settle(now);
+        let Inside { core, store, .. } = &mut *inside;
+        store.as_mut().map_or(Ok(()), |store| store.save(core))
+    }
+
+    /// The hosts that want a port of their own, as they come and go.
+    pub(crate) fn doors(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.shared.doors.subscribe()
     }
 
     /// Reads the core as it is.
@@ -160,10 +223,11 @@ impl World {
             match wake {
                 None => changed.await,
                 Some(wake) => {
+                    let clock = self.clock();
                     tokio::select! {
                         biased;
                         () = changed => {}
-                        () = self.shared.clock.sleep_until(wake) => {}
+                        () = clock.sleep_until(wake) => {}
                     }
                 }
             }
@@ -173,10 +237,22 @@ impl World {
     /// Hands out what is due now, keeps the programs in step with their pods, and says when to come back.
     fn deliver(&self) -> Option<jiff::Timestamp> {
         let mut inside = self.lock();
-        let due = inside.core.advance(self.shared.clock.now());
+        let now = self.clock().now();
+        let passed = inside.core.next_wake().is_some_and(|wake| wake <= now);
+        let due = inside.core.advance(now);
+        if passed {
+            inside.note_time();
+        }
         for output in due {
             inside.hand_out(output);
         }
+        inside.forget_streams();
+        let doors = inside.core.doors();
+        self.shared.doors.send_if_modified(|known| {
+            let changed = *known != doors;
+            *known = doors;
+            changed
+        });
         let pods = inside.core.programs();
         inside.running.retain(|pod, _| pods.contains_key(pod));
         for (pod, container) in pods {
@@ -191,16 +267,16 @@ impl World {
     }
 
     fn surroundings(&self, pod: PodName, container: crate::core::Container) -> Surroundings {
-        let connector = Connector {
+        let connector = Connector(End::Inside {
             world: self.clone(),
             origin: Origin::Pod(pod.clone()),
-        };
+        });
         Surroundings {
             pod,
             command: container.command,
             environment: container.environment,
             connector,
-            clock: self.shared.clock,
+            clock: self.clock(),
         }
     }
 
@@ -210,6 +286,47 @@ impl World {
 }
 
 impl Inside {
+    /// Writes down that time went on, so that it does not go back when the world is restored.
+    fn note_time(&mut self) {
+        let Some(store) = &mut self.store else {
+            return;
+        };
+        if let Err(error) = store.append(self.core.now(), self.core.chance(), None) {
+            tracing::warn!(%error, "the passing of time could not be written down");
+        }
+    }
+
+    /// Writes down a call that may change something, before its answer leaves.
+    fn note_call(
+        &mut self,
+        chance: crate::random::Random,
+        origin: &Origin,
+        request: &Request,
+    ) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else {
+            return Ok(());
+        };
+        store.append(self.core.now(), chance, Some((origin, request)))?;
+        if store.is_long() {
+            store.save(&self.core)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the core which streams nobody reads any more.
+    fn forget_streams(&mut self) {
+        let closed: Vec<Ticket> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.is_closed())
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in closed {
+            self.streams.remove(&ticket);
+            self.core.abandon(ticket);
+        }
+    }
+
     fn hand_out(&mut self, output: Output) {
         // Whoever no longer waits has gone away; nothing is owed to them.
         match output {
@@ -236,27 +353,52 @@ impl Inside {
 }
 
 impl Connector {
+    /// A connector to the world that another process serves at an address on loopback; URLs stay those of production.
+    pub fn to_daemon(address: SocketAddr) -> Self {
+        Self(End::Daemon(Remote::new(address)))
+    }
+
     /// Sends one request and gives the answer's head, with its body whole or arriving.
     pub async fn send(&self, request: Request) -> Result<http::Response<Body>, Gone> {
-        let (ticket, answer) = match self.submit(request) {
+        match &self.0 {
+            End::Inside { world, origin } => world.send(origin, request).await,
+            End::Daemon(remote) => remote.send(request).await,
+        }
+    }
+}
+
+impl World {
+    async fn send(&self, origin: &Origin, request: Request) -> Result<http::Response<Body>, Gone> {
+        let (ticket, answer) = match self.submit(origin, request) {
             Sent::Answered(response) => return Ok(response),
             Sent::Program(program, request) => return Ok(program.handle(request).await.map(Body::Whole)),
             Sent::Owed(ticket, answer) => (ticket, answer),
         };
         let mut guard = Waiting {
-            world: &self.world,
+            world: self,
             ticket: Some(ticket),
         };
-        let response = answer.await.map_err(|_| Gone)?;
+        let response = answer.await.map_err(|_| Gone::Ended)?;
         guard.ticket = None;
         Ok(response.map(Body::Whole))
     }
 
-    fn submit(&self, request: Request) -> Sent {
-        let shared = &self.world.shared;
-        let mut inside = self.world.lock();
-        let reply = inside.core.handle(shared.clock.now(), &self.origin, request);
+    fn submit(&self, origin: &Origin, request: Request) -> Sent {
+        let shared = &self.shared;
+        let now = self.clock().now();
+        let mut inside = self.lock();
+        inside.core.settle(now);
+        let noted = (inside.store.is_some() && !reads(&request)).then(|| (inside.core.chance(), request.clone()));
+        let reply = inside.core.handle(now, origin, request);
         shared.changed.notify_one();
+        if let Some((chance, request)) = noted
+            && !matches!(reply, Reply::Program(_))
+            && let Err(error) = inside.note_call(chance, origin, &request)
+        {
+            let message = format!("the local world could not write down what it was asked: {error:?}");
+            let status = http::StatusCode::INSUFFICIENT_STORAGE;
+            return Sent::Answered(crate::core::plain(status, &message).map(Body::Whole));
+        }
         match reply {
             Reply::Answer(response) => Sent::Answered(response.map(Body::Whole)),
             Reply::Later(ticket) => {
@@ -341,6 +483,13 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         matches!(self, Self::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        match self {
+            Self::Whole(bytes) => http_body::SizeHint::with_exact(bytes.len() as u64),
+            Self::Pieces(_) => http_body::SizeHint::default(),
+        }
     }
 }
 

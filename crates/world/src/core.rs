@@ -53,7 +53,7 @@ pub enum Output {
 }
 
 /// Where a request comes from: it decides which names resolve and whose credentials count.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// A client on the user's machine, or a browser.
     Outside,
@@ -206,7 +206,12 @@ impl Core {
     /// Answers one request, or says how it will be answered.
     pub fn handle(&mut self, now: Timestamp, origin: &Origin, request: Request) -> Reply {
         self.settle(now);
+        // Reading leaves chance where it was: a world that is read goes on like one that is not.
+        let chance = reads(&request).then(|| self.random.clone());
         let reply = self.route(origin, request);
+        if let Some(chance) = chance {
+            self.random = chance;
+        }
         self.settle(now);
         reply
     }
@@ -215,6 +220,26 @@ impl Core {
     pub fn advance(&mut self, now: Timestamp) -> Vec<Output> {
         self.settle(now);
         self.tickets.take()
+    }
+
+    /// The state of chance.
+    pub(crate) fn chance(&self) -> Random {
+        self.random.clone()
+    }
+
+    /// Lets happen again what was written down; nobody waits for the answer.
+    pub(crate) fn replay(&mut self, at: Timestamp, chance: Random, call: Option<(&Origin, Request)>) {
+        self.settle(at);
+        self.random = chance;
+        if let Some((origin, request)) = call {
+            self.handle(at, origin, request);
+        }
+        self.tickets.due.0.clear();
+    }
+
+    /// The hosts that clients may want a port of their own for, because they know only an address.
+    pub fn doors(&self) -> std::collections::BTreeSet<String> {
+        self.clusters.keys().cloned().collect()
     }
 
     /// When the world next changes by itself, if nobody calls before.
@@ -285,7 +310,7 @@ impl Core {
     }
 
     /// Runs everything that is due, earliest first, until the world rests at `now`.
-    fn settle(&mut self, now: Timestamp) {
+    pub(crate) fn settle(&mut self, now: Timestamp) {
         while let Some(due) = self.next_wake().filter(|due| *due <= now) {
             self.now = self.now.max(due);
             self.step();
@@ -323,6 +348,11 @@ impl Core {
             tickets: &mut self.tickets,
         })
     }
+}
+
+/// Whether a request only reads, so that the world is the same without it.
+pub(crate) fn reads(request: &Request) -> bool {
+    matches!(*request.method(), http::Method::GET | http::Method::HEAD) || aws::reads(request)
 }
 
 /// The host that a request is for, without its port.

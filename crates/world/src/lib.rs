@@ -10,6 +10,9 @@ pub mod connect;
 mod content;
 mod core;
 mod random;
+mod remote;
+pub mod serve;
+pub mod snapshot;
 
 mod aws;
 mod kube;

@@ -300,6 +300,13 @@ pub(crate) fn handle(mut scene: Scene<'_>, origin: &Origin, scope: &Scope, reque
     response
 }
 
+/// Whether a signed call only reads. Receiving a message hides it from others, and so does not.
+pub(crate) fn reads(request: &Request) -> bool {
+    let service = Scope::of(request).and_then(|scope| SERVICES.iter().find(|service| service.name == scope.service));
+    let operation = service.and_then(|service| (service.operation)(request));
+    operation.is_some_and(|operation| !mutations::mutates(&operation) && !operation.starts_with("Receive"))
+}
+
 /// Lets faults and buckets have their say, then the service.
 fn attempt(scene: &mut Scene<'_>, service: &Service, call: &Call<'_>) -> Result<Response, Refusal> {
     let trouble = scene.account.faults.strike(service.name, &call.operation);

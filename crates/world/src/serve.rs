@@ -1,0 +1,315 @@
+//! The world behind sockets on loopback: what a daemon is.
+//!
+//! One port serves every host: AWS calls are told apart by their signature, everything else by the host in the first
+//! line or in `Host`. Clients that know only an address, such as `kubectl`, get a port for each host: a door. Requests to
+//! [`CONTROL_HOST`] are for the daemon itself. It speaks no TLS: nothing leaves the machine.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::io;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
+use http::Uri;
+use http::header::CONTENT_TYPE;
+use http::header::HOST;
+use http_body_util::BodyExt as _;
+use http_body_util::Limited;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tubectl_clock::Clock;
+
+use crate::connect::Body;
+use crate::connect::Connector;
+use crate::connect::World;
+use crate::core::Request;
+use crate::core::Response;
+use crate::core::host_of;
+use crate::core::plain;
+
+/// The host of the daemon itself: `GET /status`, `GET /inventory`, `GET` and `PUT /clock`, `POST /stop`, in JSON.
+pub const CONTROL_HOST: &str = "world.tubectl.internal";
+
+/// How many bytes a request may have: the largest thing that is uploaded is an image layer, held in memory.
+const LARGEST_BODY: usize = 256 << 20;
+
+/// How long answers that are under way may take when the daemon stops; watches would never end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How often an idle daemon looks whether it is still needed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a daemon needs beside its world and its main port.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The ports that hosts had before; each gets its own again if nobody has taken it.
+    pub ports: BTreeMap<String, u16>,
+    /// How long nobody may call before a world with an empty account ends; none is for ever.
+    pub idle: Option<Duration>,
+    /// The machine's own time, in which idleness is measured.
+    pub real: Clock,
+}
+
+/// Why a daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// Its account was empty and nobody called.
+    Idle,
+}
+
+/// What every connection shares.
+struct House {
+    world: World,
+    connector: Connector,
+    ports: Mutex<BTreeMap<String, u16>>,
+    real: Clock,
+    last_call: Mutex<jiff::Timestamp>,
+    stop: watch::Sender<bool>,
+}
+
+/// Serves a world until it is told to stop or is no longer needed, and lets time pass in it meanwhile.
+///
+/// # Errors
+/// When the main port cannot be listened to any more.
+pub async fn serve(world: &World, main: TcpListener, options: Options) -> io::Result<Ended> {
+    let house = Arc::new(House {
+        world: world.clone(),
+        connector: world.connector(),
+        ports: Mutex::new(BTreeMap::new()),
+        last_call: Mutex::new(options.real.now()),
+        real: options.real,
+        stop: watch::Sender::new(false),
+    });
+    let ended = tokio::select! {
+        () = world.run() => Ended::Stopped,
+        outcome = listen(main, None, house.clone()) => { outcome?; Ended::Stopped }
+        () = keep_doors(&house, options.ports) => Ended::Stopped,
+        () = until_idle(&house, options.idle) => Ended::Idle,
+    };
+    house.stop.send_replace(true);
+    Ok(ended)
+}
+
+/// Opens a port for each host that wants one, and closes it when the host is gone.
+async fn keep_doors(house: &Arc<House>, preferred: BTreeMap<String, u16>) {
+    let mut wanted = house.world.doors();
+    let mut open: BTreeMap<String, tokio::task::AbortHandle> = BTreeMap::new();
+    let mut tasks = JoinSet::new();
+    loop {
+        let hosts: BTreeSet<String> = wanted.borrow_and_update().clone();
+        open.retain(|host, task| {
+            let stays = hosts.contains(host);
+            if !stays {
+                task.abort();
+                house.ports().remove(host);
+            }
+            stays
+        });
+        for host in hosts {
+            if open.contains_key(&host) {
+                continue;
+            }
+            let listener = match open_door(preferred.get(&host).copied()).await {
+                Ok(listener) => listener,
+                Err(error) => {
+                    tracing::warn!(host, %error, "no port for a host");
+                    continue;
+                }
+            };
+            if let Ok(address) = listener.local_addr() {
+                house.ports().insert(host.clone(), address.port());
+            }
+            let task = tasks.spawn(listen(listener, Some(host.clone()), house.clone()));
+            open.insert(host, task);
+        }
+        if wanted.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A port on loopback: the preferred one, or any.
+async fn open_door(preferred: Option<u16>) -> io::Result<TcpListener> {
+    let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    if let Some(port) = preferred
+        && let Ok(listener) = TcpListener::bind(at(port)).await
+    {
+        return Ok(listener);
+    }
+    TcpListener::bind(at(0)).await
+}
+
+/// Accepts connections until the daemon stops. What comes through a door is for the door's host.
+async fn listen(listener: TcpListener, door: Option<String>, house: Arc<House>) -> io::Result<()> {
+    let mut connections = JoinSet::new();
+    let mut stop = house.stop.subscribe();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (stream, _) = accepted?;
+                connections.spawn(attend(stream, door.clone(), house.clone()));
+            }
+            Some(_) = connections.join_next() => {}
+            () = told(&mut stop) => break,
+        }
+    }
+    while connections.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Returns when the daemon is told to stop.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    // The sender is in the house, which outlives every receiver; were it gone, stopping would be right too.
+    stop.wait_for(|stop| *stop).await.ok();
+}
+
+/// Serves one connection.
+async fn attend(stream: TcpStream, door: Option<String>, house: Arc<House>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection cannot be made prompt");
+    }
+    let mut stop = house.stop.subscribe();
+    let real = house.real;
+    let service = service_fn(move |request| {
+        let (house, door) = (house.clone(), door.clone());
+        async move { Ok::<_, Infallible>(house.answer(door.as_deref(), request).await) }
+    });
+    let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = told(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            real.timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a client went away");
+    }
+}
+
+/// Returns when the account is empty and nobody has called for as long as that may be.
+async fn until_idle(house: &House, idle: Option<Duration>) {
+    let Some(idle) = idle else {
+        return std::future::pending().await;
+    };
+    loop {
+        house.real.sleep(LOOK.min(idle)).await;
+        let last = *house.last_call.lock().unwrap_or_else(PoisonError::into_inner);
+        let empty = || house.world.look(|core| core.inventory().is_empty());
+        if house.real.since(last) >= idle && empty() {
+            return;
+        }
+    }
+}
+
+impl House {
+    fn ports(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u16>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(&self, door: Option<&str>, request: http::Request<Incoming>) -> http::Response<Body> {
+        *self.last_call.lock().unwrap_or_else(PoisonError::into_inner) = self.real.now();
+        let (head, body) = request.into_parts();
+        let body = match Limited::new(body, LARGEST_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => {
+                let message = format!("the request's body cannot be taken: {error}");
+                return plain(StatusCode::PAYLOAD_TOO_LARGE, &message).map(Body::Whole);
+            }
+        };
+        let mut request = Request::from_parts(head, body);
+        if let Some(host) = door {
+            address(&mut request, host);
+        }
+        if door.is_none() && host_of(&request) == CONTROL_HOST {
+            return self.control(&request).map(Body::Whole);
+        }
+        match self.connector.send(request).await {
+            Ok(response) => response,
+            Err(gone) => plain(StatusCode::BAD_GATEWAY, &gone.to_string()).map(Body::Whole),
+        }
+    }
+
+    /// Answers what is asked of the daemon itself.
+    fn control(&self, request: &Request) -> Response {
+        match (request.method().clone(), request.uri().path()) {
+            (Method::GET, "/status") => json_answer(&self.status()),
+            (Method::GET, "/inventory") => json_answer(&self.world.look(|core| json!(core.inventory()))),
+            (Method::GET, "/clock") => json_answer(&self.clock()),
+            (Method::PUT, "/clock") => {
+                let wish: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+                let speed = wish["speed"].as_f64().filter(|speed| speed.is_finite() && *speed > 0.0);
+                let Some(speed) = speed else {
+                    return plain(
+                        StatusCode::BAD_REQUEST,
+                        "write {\"speed\": 60} with a number above zero",
+                    );
+                };
+                self.world.set_speed(speed);
+                json_answer(&self.clock())
+            }
+            (Method::POST, "/stop") => {
+                self.stop.send_replace(true);
+                json_answer(&json!({"stopping": true}))
+            }
+            (method, path) => {
+                let message =
+                    format!("the daemon knows no `{method} {path}`: ask for /status, /inventory, /clock or /stop");
+                plain(StatusCode::NOT_FOUND, &message)
+            }
+        }
+    }
+
+    fn status(&self) -> Value {
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "process": std::process::id(),
+            "clock": self.clock(),
+            "empty": self.world.look(|core| core.inventory().is_empty()),
+            "doors": *self.ports(),
+        })
+    }
+
+    fn clock(&self) -> Value {
+        let clock = self.world.clock();
+        json!({"now": clock.now().to_string(), "speed": clock.speed()})
+    }
+}
+
+/// Makes a request one for this host, whatever address the client knew.
+fn address(request: &mut Request, host: &str) {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    if let Ok(uri) = format!("https://{host}{path}").parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+    if let Ok(host) = HeaderValue::from_str(host) {
+        request.headers_mut().insert(HOST, host);
+    }
+}
+
+fn json_answer(value: &Value) -> Response {
+    let mut response = Response::new(Bytes::from(value.to_string()));
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

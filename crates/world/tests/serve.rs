@@ -1,0 +1,205 @@
+//! The world behind a socket, and on disk.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tubectl_clock::Clock;
+use tubectl_world::Core;
+use tubectl_world::Settings;
+use tubectl_world::connect::Body;
+use tubectl_world::connect::Connector;
+use tubectl_world::connect::Gone;
+use tubectl_world::connect::Programs;
+use tubectl_world::connect::World;
+use tubectl_world::serve::CONTROL_HOST;
+use tubectl_world::serve::Ended;
+use tubectl_world::serve::Options;
+use tubectl_world::serve::serve;
+use tubectl_world::snapshot::Store;
+
+fn settings() -> Settings {
+    Settings {
+        seed: 1,
+        account: "123456789012".to_owned(),
+        begins: "2026-03-01T09:00:00Z".parse().unwrap(),
+    }
+}
+
+fn options(idle: Option<Duration>) -> Options {
+    Options {
+        ports: BTreeMap::new(),
+        idle,
+        real: Clock::real(),
+    }
+}
+
+async fn start(world: World, idle: Option<Duration>) -> (SocketAddr, JoinHandle<Ended>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move { serve(&world, listener, options(idle)).await.unwrap() });
+    (address, served)
+}
+
+fn in_memory() -> World {
+    let settings = settings();
+    World::new(
+        Core::new(&settings),
+        Clock::starting_at(settings.begins),
+        Programs::default(),
+    )
+}
+
+fn on_disk(folder: &Path) -> (World, bool) {
+    let restored = Store::open(folder, &settings()).unwrap();
+    let clock = Clock::starting_at(restored.core.now());
+    let world = World::stored(restored.core, restored.store, clock, Programs::default());
+    (world, restored.torn)
+}
+
+fn signed(service: &str, target: &str, body: &str) -> http::Request<Bytes> {
+    let scope = format!("AWS4-HMAC-SHA256 Credential=AKID/20260301/eu-west-1/{service}/aws4_request, x=y");
+    http::Request::post(format!("https://{service}.eu-west-1.amazonaws.com/"))
+        .header("authorization", scope)
+        .header("x-amz-target", target)
+        .body(Bytes::from(body.to_owned()))
+        .unwrap()
+}
+
+async fn send(connector: &Connector, request: http::Request<Bytes>) -> (u16, String) {
+    let response = connector.send(request).await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.into_body().whole().await;
+    (status, String::from_utf8(text.to_vec()).unwrap())
+}
+
+async fn control(connector: &Connector, method: &str, path: &str, body: &str) -> Value {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(format!("http://{CONTROL_HOST}{path}"))
+        .body(Bytes::from(body.to_owned()))
+        .unwrap();
+    let (status, text) = send(connector, request).await;
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test]
+async fn production_urls_reach_the_world_through_its_port() {
+    let (address, served) = start(in_memory(), None).await;
+    let connector = Connector::to_daemon(address);
+    let (status, _) = send(
+        &connector,
+        signed("logs", "Logs.CreateLogGroup", r#"{"logGroupName": "a"}"#),
+    )
+    .await;
+    assert_eq!(status, 200);
+    let (_, found) = send(&connector, signed("logs", "Logs.DescribeLogGroups", "{}")).await;
+    assert!(found.contains(r#""logGroupName":"a""#), "{found}");
+    let chart = http::Request::get("https://kedify.github.io/charts/index.yaml")
+        .body(Bytes::new())
+        .unwrap();
+    let (status, index) = send(&connector, chart).await;
+    assert!(status == 200 && index.contains("keda"), "{index}");
+    let inventory = control(&connector, "GET", "/inventory", "").await;
+    assert_eq!(inventory["logs/group"][0], "a");
+    control(&connector, "POST", "/stop", "").await;
+    assert_eq!(served.await.unwrap(), Ended::Stopped);
+    let gone = connector
+        .send(signed("logs", "Logs.DescribeLogGroups", "{}"))
+        .await
+        .unwrap_err();
+    assert!(matches!(gone, Gone::Unreachable { .. }), "{gone}");
+}
+
+#[tokio::test]
+async fn the_daemon_tells_its_time_and_changes_its_speed() {
+    let (address, _served) = start(in_memory(), None).await;
+    let connector = Connector::to_daemon(address);
+    let status = control(&connector, "GET", "/status", "").await;
+    assert_eq!(
+        (&status["clock"]["speed"], &status["empty"]),
+        (&Value::from(1.0), &Value::from(true))
+    );
+    let clock = control(&connector, "PUT", "/clock", r#"{"speed": 60}"#).await;
+    assert_eq!(clock["speed"], 60.0);
+}
+
+#[tokio::test]
+async fn an_empty_world_that_nobody_calls_ends() {
+    let (_, served) = start(in_memory(), Some(Duration::from_millis(50))).await;
+    assert_eq!(served.await.unwrap(), Ended::Idle);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_whole_keeps_its_length() {
+    let (address, _served) = start(in_memory(), None).await;
+    let connector = Connector::to_daemon(address);
+    let list = signed("ecr", "Ecr.DescribeRepositories", "{}");
+    let response = connector.send(list).await.unwrap();
+    assert!(matches!(response.body(), Body::Whole(_)));
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let created = {
+        let (world, _) = on_disk(folder.path());
+        let connector = world.connector();
+        let (_, first) = send(&connector, signed("kms", "Kms.CreateKey", "{}")).await;
+        // Reading in between must not disturb what is drawn after.
+        send(&connector, signed("kms", "Kms.ListKeys", "{}")).await;
+        let (_, second) = send(&connector, signed("kms", "Kms.CreateKey", "{}")).await;
+        // The world is dropped without a word, as by `kill -9`.
+        [first, second].map(|text| serde_json::from_str::<Value>(&text).unwrap()["KeyMetadata"]["KeyId"].clone())
+    };
+    let (world, torn) = on_disk(folder.path());
+    assert!(!torn);
+    let inventory = world.look(Core::inventory);
+    for id in created {
+        assert!(
+            inventory["kms/key"].iter().any(|known| id == known.as_str()),
+            "{id}: {inventory:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_was_cut_short_is_told_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, _) = on_disk(folder.path());
+    for name in ["a", "b"] {
+        let body = format!(r#"{{"logGroupName": "{name}"}}"#);
+        send(&world.connector(), signed("logs", "Logs.CreateLogGroup", &body)).await;
+    }
+    let log = folder.path().join("world.log");
+    let text = std::fs::read(&log).unwrap();
+    std::fs::write(&log, &text[..text.len() - 10]).unwrap();
+    let (world, torn) = on_disk(folder.path());
+    assert!(torn);
+    assert_eq!(world.look(Core::inventory)["logs/group"], ["a"]);
+}
+
+#[tokio::test]
+async fn damage_and_a_later_format_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, _) = on_disk(folder.path());
+    send(
+        &world.connector(),
+        signed("logs", "Logs.CreateLogGroup", r#"{"logGroupName": "a"}"#),
+    )
+    .await;
+    let log = folder.path().join("world.log");
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, format!("not a line\n{text}")).unwrap();
+    let error = Store::open(folder.path(), &settings()).unwrap_err().to_string();
+    assert!(error.contains("damaged at line 1"), "{error}");
+    std::fs::write(folder.path().join("world.json"), r#"{"format": 99}"#).unwrap();
+    let error = Store::open(folder.path(), &settings()).unwrap_err().to_string();
+    assert!(error.contains("has format 99"), "{error}");
+}
