@@ -22,7 +22,7 @@ fn basic(value: &Value) -> Option<Basic> {
         Value::Bool(_) => Some(Basic::Bool),
         Value::Int(_) | Value::Int64(_) => Some(Basic::Int),
         Value::Float(_) => Some(Basic::Float),
-        Value::String(_) => Some(Basic::String),
+        Value::String(_) | Value::Raw(_) => Some(Basic::String),
         _ => None,
     }
 }
@@ -40,7 +40,7 @@ pub(crate) fn equal(one: &Value, other: &Value) -> Result<bool, String> {
         (Value::Int(one) | Value::Int64(one), Value::Int(other) | Value::Int64(other)) => Ok(one == other),
         #[expect(clippy::float_cmp, reason = "Go's `eq` compares floats exactly")]
         (Value::Float(one), Value::Float(other)) => Ok(one == other),
-        (Value::String(one), Value::String(other)) => Ok(one == other),
+        (Value::String(_) | Value::Raw(_), _) => Ok(one.string_bytes() == other.string_bytes()),
         _ if one.is_nil() || other.is_nil() => Ok(one.is_nil() && other.is_nil()),
         _ => Err(format!(
             "non-comparable type {}: {}",
@@ -62,7 +62,7 @@ pub(crate) fn order(one: &Value, other: &Value) -> Result<Ordering, String> {
         (Value::Int(one) | Value::Int64(one), Value::Int(other) | Value::Int64(other)) => Ok(one.cmp(other)),
         // What cannot be ordered is neither less nor equal; `Greater` makes `lt` and `le` false.
         (Value::Float(one), Value::Float(other)) => Ok(one.partial_cmp(other).unwrap_or(Ordering::Greater)),
-        (Value::String(one), Value::String(other)) => Ok(one.as_bytes().cmp(other.as_bytes())),
+        (Value::String(_) | Value::Raw(_), _) => Ok(one.string_bytes().cmp(other.string_bytes())),
         _ => Err("invalid type for comparison".to_owned()),
     }
 }
@@ -90,7 +90,9 @@ fn same(one: &Value, other: &Value, depth: usize) -> bool {
         (Value::Int(one), Value::Int(other)) | (Value::Int64(one), Value::Int64(other)) => one == other,
         #[expect(clippy::float_cmp, reason = "`reflect.DeepEqual` compares floats exactly")]
         (Value::Float(one), Value::Float(other)) => one == other,
-        (Value::String(one), Value::String(other)) => one == other,
+        (Value::String(_) | Value::Raw(_), Value::String(_) | Value::Raw(_)) => {
+            one.string_bytes() == other.string_bytes()
+        }
         (Value::Bytes(one), Value::Bytes(other)) => one == other,
         (Value::List(one), Value::List(other)) => {
             one.element == other.element

@@ -77,6 +77,7 @@ fn plain(value: &Value, depth: usize) -> Result<Yaml, String> {
         }
         Value::Float(number) => Yaml::Float(*number),
         Value::String(text) => Yaml::String(text.to_string()),
+        Value::Raw(raw) => Yaml::String(raw.shown.clone()),
         Value::Bytes(bytes) => Yaml::String(crate::funcs::base64(bytes)),
         Value::List(list) => Yaml::List(
             list.items

@@ -710,7 +710,7 @@ impl<'t> Execution<'_, '_, 't> {
         let fits = match (param, &value) {
             (Param::Any, Value::Absent) => return Ok(Value::Nil),
             (Param::Any, _)
-            | (Param::String, Value::String(_))
+            | (Param::String, Value::String(_) | Value::Raw(_))
             | (Param::Int, Value::Int(_))
             | (Param::Bool, Value::Bool(_))
             | (Param::Float, Value::Float(_)) => true,

@@ -35,6 +35,7 @@ fn plain(value: &Value, out: &mut String, depth: usize) {
         Value::Int(number) | Value::Int64(number) => push(out, format_args!("{number}")),
         Value::Float(number) => out.push_str(&format_float(*number)),
         Value::String(text) => out.push_str(text),
+        Value::Raw(raw) => out.push_str(&raw.shown),
         Value::Bytes(bytes) => {
             let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
             push(out, format_args!("[{}]", numbers.join(" ")));
@@ -310,6 +311,7 @@ impl Printer<'_> {
             Value::Int(number) | Value::Int64(number) => self.integer(verb, *number, value, flags),
             Value::Float(number) => self.float(verb, *number, value, flags),
             Value::String(text) => self.string(verb, text, value, flags),
+            Value::Raw(raw) => self.string(verb, &raw.shown, value, flags),
             Value::Bytes(bytes) if matches!(verb, 's' | 'x' | 'X' | 'q') => match verb {
                 'x' => self.pad(
                     &hexadecimal(bytes, false),
@@ -562,6 +564,7 @@ fn general(number: f64, precision: Option<usize>) -> String {
 fn syntax(value: &Value) -> String {
     match value {
         Value::String(text) => quote(text),
+        Value::Raw(raw) => quote(&raw.shown),
         Value::List(list) => {
             let items: Vec<String> = list.items.iter().map(syntax).collect();
             format!("{}{{{}}}", value.type_name(), items.join(", "))

@@ -197,21 +197,17 @@ fn hook(manifest: &Manifest) -> Role {
     })
 }
 
-/// The documents of a file: they are parted by lines that begin with three hyphens.
+/// The documents of a file: they are parted by lines that begin with three hyphens. White space after the hyphens belongs to
+/// them, so of two such lines in a row the second is part of the document.
 pub(crate) fn split(content: &str) -> Vec<&str> {
     let content = content.trim();
     let mut documents = Vec::new();
-    let mut start = 0;
-    let mut from = 0;
-    while let Some(found) = content[from..].find("---") {
-        let at = from + found;
-        from = at + 3;
-        if at == 0 || content.as_bytes()[at - 1] == b'\n' {
-            documents.push(content[start..at].trim());
-            start = at + 3;
-        }
+    let mut rest = content.strip_prefix("---").map_or(content, str::trim_start);
+    while let Some(at) = rest.find("\n---") {
+        documents.push(rest[..at].trim());
+        rest = rest[at + 4..].trim_start();
     }
-    documents.push(content[start..].trim());
+    documents.push(rest);
     documents.retain(|document| !document.is_empty());
     documents
 }

@@ -68,7 +68,7 @@ impl Object for Files {
     fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, String> {
         let path = arguments.first().and_then(Value::as_str).unwrap_or_default();
         Ok(match name {
-            "Get" => self.text(path).into(),
+            "Get" => Value::string(self.files.get(path).map_or_else(Vec::new, |data| data.to_vec())),
             "GetBytes" => Value::Bytes(
                 self.files
                     .get(path)

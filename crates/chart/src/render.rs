@@ -178,14 +178,14 @@ pub fn render(chart: &Chart, values: &Values, options: &Options) -> Result<Rende
 
 fn render_here(chart: &Chart, values: &Values, options: &Options) -> Result<Rendered, Error> {
     check(chart, options)?;
-    let mut chart = chart.clone();
-    dependencies::process(&mut chart, values.table())?;
-    let missing = dependencies::missing(&chart);
+    let missing = dependencies::missing(chart);
     if !missing.is_empty() {
         return Err(Error::Missing {
             names: missing.into_iter().map(str::to_owned).collect(),
         });
     }
+    let mut chart = chart.clone();
+    dependencies::process(&mut chart, values.table())?;
     let values = Yaml::Map(coalesce(&chart, values.table(), Nulls::Delete)?);
     let files = run(&chart, &values, options)?;
     let notes_of_root = format!("{}/templates/NOTES.txt", chart.name());

@@ -21,11 +21,20 @@ pub(crate) enum Value {
     /// Every number that came from YAML or JSON.
     Float(f64),
     String(Rc<str>),
+    /// Text that is not UTF-8, such as a binary file of the chart: to Go it is a string like any other.
+    Raw(Rc<Raw>),
     Bytes(Rc<[u8]>),
     List(List),
     Map(Map),
     /// One of Helm's own objects, such as `.Files`.
     Object(Rc<dyn Object>),
+}
+
+/// A string that is not UTF-8.
+pub(crate) struct Raw {
+    pub(crate) bytes: Vec<u8>,
+    /// What it prints as: every broken sequence is a replacement character.
+    pub(crate) shown: String,
 }
 
 /// What the elements of a list are declared to be.
@@ -203,6 +212,7 @@ impl Value {
             Value::Int(number) | Value::Int64(number) => *number != 0,
             Value::Float(number) => *number != 0.0,
             Value::String(text) => !text.is_empty(),
+            Value::Raw(raw) => !raw.bytes.is_empty(),
             Value::Bytes(bytes) => !bytes.is_empty(),
             Value::List(list) => !list.items.is_empty(),
             Value::Map(map) => map.len() > 0,
@@ -218,7 +228,7 @@ impl Value {
             Value::Int(_) => "int",
             Value::Int64(_) => "int64",
             Value::Float(_) => "float64",
-            Value::String(_) => "string",
+            Value::String(_) | Value::Raw(_) => "string",
             Value::Bytes(_) => "[]uint8",
             Value::List(list) => match list.element {
                 Element::Any => "[]interface {}",
@@ -243,7 +253,7 @@ impl Value {
             Value::Int(_) => "int",
             Value::Int64(_) => "int64",
             Value::Float(_) => "float64",
-            Value::String(_) => "string",
+            Value::String(_) | Value::Raw(_) => "string",
             Value::Bytes(_) | Value::List(_) => "slice",
             Value::Map(_) => "map",
             Value::Object(object) => object.kind(),
@@ -265,7 +275,29 @@ impl Value {
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Value::String(text) => Some(text),
+            Value::Raw(raw) => Some(&raw.shown),
             _ => None,
+        }
+    }
+
+    /// The exact bytes of a string.
+    pub(crate) fn string_bytes(&self) -> &[u8] {
+        match self {
+            Value::String(text) => text.as_bytes(),
+            Value::Raw(raw) => &raw.bytes,
+            _ => &[],
+        }
+    }
+
+    /// A string of any bytes.
+    pub(crate) fn string(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Value::String(text.into()),
+            Err(error) => {
+                let bytes = error.into_bytes();
+                let shown = String::from_utf8_lossy(&bytes).into_owned();
+                Value::Raw(Rc::new(Raw { bytes, shown }))
+            }
         }
     }
 

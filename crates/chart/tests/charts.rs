@@ -57,6 +57,7 @@ fn objects_come_in_the_order_of_installation_and_hooks_last() {
     let expected = "\
 ---
 # Source: c/templates/a.yaml
+---
 kind: Namespace
 ---
 # Source: c/templates/z.yaml

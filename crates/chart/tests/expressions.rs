@@ -484,6 +484,29 @@ fn objects_of_helm() {
 }
 
 #[test]
+fn strings_keep_their_bytes() {
+    check(
+        "{{ \"gIH/\" | b64dec | b64enc }} {{ \"gIH/\" | b64dec | len }}",
+        "gIH/ 3",
+    );
+    check(
+        "{{ trunc 1 \"é\" | b64enc }} {{ eq (b64dec \"gA==\") (b64dec \"gA==\") }}",
+        "ww== true",
+    );
+    check(
+        "{{ \"gIH/\" | b64dec | sha1sum }}",
+        "281a172aa89970c5bd8f3f368fbcfb0fbdf70100",
+    );
+}
+
+#[test]
+fn passwords_are_hashed_with_a_salt_from_the_seed() {
+    let printed = print("{{ htpasswd \"me\" \"secret\" }}").unwrap();
+    assert!(printed.starts_with("me:$2a$10$") && printed.len() == 63, "{printed}");
+    check("{{ htpasswd \"a:b\" \"x\" }}", "invalid username: a:b");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes() {
     let template = "{{ randAlphaNum 20 }} {{ uuidv4 }} {{ randInt 0 1000 }} {{ shuffle \"abcdef\" }}";
     assert_eq!(print(template), print(template));

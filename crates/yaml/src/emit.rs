@@ -1,6 +1,8 @@
 //! From trees to text, byte for byte as `sigs.k8s.io/yaml` prints: two spaces, sequences flush with their key, long lines
 //! folded at the first space past column 80, quotes only where a reader would otherwise see something else.
 
+use std::fmt::Write;
+
 use crate::number::format_float;
 use crate::order::natural_order;
 use crate::resolve::reads_as_text;
@@ -319,7 +321,8 @@ fn float(number: f64) -> String {
 }
 
 /// What a string contains, as far as the choice of its style goes.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent findings of one scan")]
 struct Traits {
     multiline: bool,
     plain: bool,
@@ -430,11 +433,12 @@ fn escape(out: &mut String, character: char) {
         '\u{2029}' => 'P',
         _ => {
             let code = u32::from(character);
-            out.push_str(&match code {
-                0..=0xff => format!("\\x{code:02X}"),
-                0x100..=0xffff => format!("\\u{code:04X}"),
-                _ => format!("\\U{code:08X}"),
-            });
+            let (letter, digits) = match code {
+                0..=0xff => ('x', 2),
+                0x100..=0xffff => ('u', 4),
+                _ => ('U', 8),
+            };
+            write!(out, "\\{letter}{code:0digits$X}").expect("writing to a string cannot fail");
             return;
         }
     };

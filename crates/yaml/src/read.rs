@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
                 }
                 Event::DocumentEnd => return Ok(Some(root.unwrap_or_default())),
                 Event::Scalar(text, style, anchor, tag) => {
-                    let value = self.scalar(&text, style, tag.as_deref(), span, open.last())?;
+                    let value = scalar(&text, style, tag.as_deref(), span, open.last())?;
                     self.remember(anchor, &value);
                     value
                 }
@@ -154,35 +154,11 @@ impl<'a> Reader<'a> {
                 _ => continue,
             };
             match open.last_mut() {
-                None => root = complete.into_value(),
+                None => root = Some(complete.into_value()),
                 Some(parent) => parent.add(complete, span)?,
             }
         }
         Ok(None)
-    }
-
-    fn scalar(
-        &self,
-        text: &str,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-        span: Span,
-        parent: Option<&Open>,
-    ) -> Result<Node, Error> {
-        let plain = style == ScalarStyle::Plain;
-        let Some(tag) = tag.filter(|tag| tag.core_suffix().is_some() || tag.is_yaml_core_schema_tag("binary")) else {
-            if let Some(tag) = tag {
-                return tagged(text, tag.suffix(), span).map(Node::Value);
-            }
-            if !plain {
-                return Ok(Node::Value(Value::String(text.to_owned())));
-            }
-            return Ok(match resolve(text) {
-                Scalar::Merge if parent.is_some_and(Open::expects_key) => Node::Merge,
-                scalar => Node::Value(value_of(scalar, text)),
-            });
-        };
-        tagged(text, tag.suffix(), span).map(Node::Value)
     }
 
     fn remember(&mut self, anchor: usize, node: &Node) {
@@ -208,6 +184,24 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A scalar, whose meaning depends on its quotes, its tag, and on whether a key is due.
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span, parent: Option<&Open>) -> Result<Node, Error> {
+    let plain = style == ScalarStyle::Plain;
+    let Some(tag) = tag.filter(|tag| tag.core_suffix().is_some() || tag.is_yaml_core_schema_tag("binary")) else {
+        if let Some(tag) = tag {
+            return tagged(text, tag.suffix(), span).map(Node::Value);
+        }
+        if !plain {
+            return Ok(Node::Value(Value::String(text.to_owned())));
+        }
+        return Ok(match resolve(text) {
+            Scalar::Merge if parent.is_some_and(Open::expects_key) => Node::Merge,
+            scalar => Node::Value(value_of(scalar, text)),
+        });
+    };
+    tagged(text, tag.suffix(), span).map(Node::Value)
+}
+
 /// What one complete node is to its parent.
 enum Node {
     Value(Value),
@@ -215,10 +209,10 @@ enum Node {
 }
 
 impl Node {
-    fn into_value(self) -> Option<Value> {
+    fn into_value(self) -> Value {
         match self {
-            Node::Value(value) => Some(value),
-            Node::Merge => Some(Value::from("<<")),
+            Node::Value(value) => value,
+            Node::Merge => Value::from("<<"),
         }
     }
 }
@@ -230,11 +224,11 @@ impl Open {
 
     fn add(&mut self, node: Node, span: Span) -> Result<(), Error> {
         match (&mut self.shape, node) {
-            (Shape::List(items), node) => items.extend(node.into_value()),
+            (Shape::List(items), node) => items.push(node.into_value()),
             (Shape::Map { key: key @ None, .. }, Node::Merge) => *key = Some(Key::Merge),
             (Shape::Map { key: key @ None, .. }, Node::Value(value)) => *key = Some(Key::Name(name(value, span)?)),
             (Shape::Map { entries, key }, node) => {
-                let value = node.into_value().unwrap_or_default();
+                let value = node.into_value();
                 match key.take() {
                     Some(Key::Name(name)) => {
                         entries.insert(name, value);
@@ -325,7 +319,6 @@ fn value_of(scalar: Scalar, text: &str) -> Value {
 fn tagged(text: &str, tag: &str, span: Span) -> Result<Value, Error> {
     let value = value_of(resolve(text), text);
     let fits = match tag {
-        "str" => return Ok(Value::String(text.to_owned())),
         "binary" => {
             let bytes = STANDARD.decode(text.replace(['\n', ' '], ""));
             let bytes = bytes.map_err(|_| Error::at(span, "!!binary value contains invalid base64 data"))?;

@@ -80,7 +80,7 @@ fn equal(arguments: &[Value]) -> Result<Value, String> {
 fn len(arguments: &[Value]) -> Result<Value, String> {
     match &arguments[0] {
         Value::Absent | Value::Nil => Err("len of nil pointer".to_owned()),
-        Value::String(text) => Ok(count(text.len())),
+        Value::String(_) | Value::Raw(_) => Ok(count(arguments[0].string_bytes().len())),
         Value::Bytes(bytes) => Ok(count(bytes.len())),
         Value::List(list) => Ok(count(list.items.len())),
         Value::Map(map) => Ok(count(map.len())),
@@ -104,7 +104,10 @@ fn index(arguments: &[Value]) -> Result<Value, String> {
                 _ => return Err(format!("value has type {}; should be string", key.type_name())),
             },
             Value::List(List { items, .. }) => items[position(key, items.len())?].clone(),
-            Value::String(text) => Value::Int(i64::from(text.as_bytes()[position(key, text.len())?])),
+            Value::String(_) | Value::Raw(_) => {
+                let bytes = item.string_bytes();
+                Value::Int(i64::from(bytes[position(key, bytes.len())?]))
+            }
             Value::Bytes(bytes) => Value::Int(i64::from(bytes[position(key, bytes.len())?])),
             Value::Object(object) => match object.entries() {
                 Some(entries) => entries[position(key, entries.len())?].1.clone(),

@@ -56,18 +56,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("mustFromJson", &[Text], |arguments| {
         from_json(arguments.text(0), Shape::Any)
     }),
-    Function::pure("b64enc", &[Text], |arguments| {
-        Ok(base64(arguments.text(0).as_bytes()).into())
-    }),
-    Function::pure("b64dec", &[Text], |arguments| {
-        Ok(base64_decoded(arguments.text(0)).into())
-    }),
-    Function::pure("b32enc", &[Text], |arguments| {
-        Ok(base32(arguments.text(0).as_bytes()).into())
-    }),
-    Function::pure("b32dec", &[Text], |arguments| {
-        Ok(base32_decoded(arguments.text(0)).into())
-    }),
+    Function::pure("b64enc", &[Text], |arguments| Ok(base64(arguments.bytes(0)).into())),
+    Function::pure("b64dec", &[Text], |arguments| Ok(base64_decoded(arguments.text(0)))),
+    Function::pure("b32enc", &[Text], |arguments| Ok(base32(arguments.bytes(0)).into())),
+    Function::pure("b32dec", &[Text], |arguments| Ok(base32_decoded(arguments.text(0)))),
 ];
 
 /// Bytes in base 64 with padding.
@@ -76,13 +68,13 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 }
 
 /// The text, or what is wrong with it: the function returns the complaint as its value.
-fn base64_decoded(text: &str) -> String {
+fn base64_decoded(text: &str) -> Value {
     let text: String = text
         .chars()
         .filter(|character| !matches!(character, '\n' | '\r'))
         .collect();
     match STANDARD.decode(&text) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Ok(bytes) => Value::string(bytes),
         Err(error) => {
             let offset = match error {
                 base64::DecodeError::InvalidByte(offset, _) | base64::DecodeError::InvalidLastSymbol(offset, _) => {
@@ -90,7 +82,7 @@ fn base64_decoded(text: &str) -> String {
                 }
                 base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => text.len() / 4 * 4,
             };
-            format!("illegal base64 data at input byte {offset}")
+            format!("illegal base64 data at input byte {offset}").into()
         }
     }
 }
@@ -112,13 +104,13 @@ fn base32(bytes: &[u8]) -> String {
     out
 }
 
-fn base32_decoded(text: &str) -> String {
+fn base32_decoded(text: &str) -> Value {
     let digits = text.trim_end_matches('=');
     let mut bytes = Vec::with_capacity(digits.len() * 5 / 8);
     let (mut bits, mut held) = (0_u32, 0_u32);
     for (position, digit) in digits.bytes().enumerate() {
         let Some(value) = BASE32.iter().position(|known| *known == digit) else {
-            return format!("illegal base32 data at input byte {position}");
+            return format!("illegal base32 data at input byte {position}").into();
         };
         bits = bits << 5 | u32::try_from(value).unwrap_or(0);
         held += 5;
@@ -129,9 +121,9 @@ fn base32_decoded(text: &str) -> String {
         }
     }
     if !text.len().is_multiple_of(8) {
-        return format!("illegal base32 data at input byte {}", text.len());
+        return format!("illegal base32 data at input byte {}", text.len()).into();
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    Value::string(bytes)
 }
 
 fn trimmed(mut text: String) -> String {

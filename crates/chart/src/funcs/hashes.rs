@@ -12,19 +12,30 @@ use super::Param::String as Text;
 use super::Trouble;
 use super::encoding::base64;
 use super::length;
+use crate::eval::Engine;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("sha1sum", &[Text], |arguments| {
-        Ok(hexadecimal(&Sha1::digest(arguments.text(0))).into())
+        Ok(hexadecimal(&Sha1::digest(arguments.bytes(0))).into())
     }),
     Function::pure("sha256sum", &[Text], |arguments| {
-        Ok(hexadecimal(&Sha256::digest(arguments.text(0))).into())
+        Ok(hexadecimal(&Sha256::digest(arguments.bytes(0))).into())
     }),
     Function::pure("sha512sum", &[Text], |arguments| {
-        Ok(hexadecimal(&Sha512::digest(arguments.text(0))).into())
+        Ok(hexadecimal(&Sha512::digest(arguments.bytes(0))).into())
     }),
     Function::pure("adler32sum", &[Text], |arguments| {
-        Ok(adler32(arguments.text(0).as_bytes()).to_string().into())
+        Ok(adler32(arguments.bytes(0)).to_string().into())
+    }),
+    Function::engine("bcrypt", &[Text], |engine, arguments| {
+        Ok(hashed(engine, arguments.bytes(0))?.into())
+    }),
+    Function::engine("htpasswd", &[Text, Text], |engine, arguments| {
+        let user = arguments.text(0);
+        if user.contains(':') {
+            return Ok(format!("invalid username: {user}").into());
+        }
+        Ok(format!("{user}:{}", hashed(engine, arguments.bytes(1))?).into())
     }),
     Function::engine("randBytes", &[Int], |engine, arguments| {
         let count = length(arguments.int(0));
@@ -37,6 +48,20 @@ pub(super) static FUNCTIONS: &[Function] = &[
 
 /// A key is 64 bytes long; nothing that fits an object of Kubernetes needs more than this.
 const MOST: usize = 1 << 20;
+
+/// How often bcrypt stirs, as a power of two: what Go and Helm use.
+const COST: u32 = 10;
+
+/// A password hash whose salt comes from the seed.
+fn hashed(engine: &mut Engine<'_>, password: &[u8]) -> Result<String, Trouble> {
+    if password.len() > 72 {
+        return Err(Trouble::Message("bcrypt: password length exceeds 72 bytes".to_owned()));
+    }
+    let mut salt = [0; 16];
+    salt.copy_from_slice(&engine.random.bytes(16));
+    let hash = bcrypt::hash_with_salt(password, COST, salt).map_err(|error| error.to_string())?;
+    Ok(hash.format_for_version(bcrypt::Version::TwoA))
+}
 
 fn hexadecimal(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

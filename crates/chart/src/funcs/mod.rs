@@ -190,6 +190,7 @@ impl Functions {
 /// Arguments, read as what their check has shown them to be.
 trait Arguments {
     fn text(&self, position: usize) -> &str;
+    fn bytes(&self, position: usize) -> &[u8];
     fn int(&self, position: usize) -> i64;
     fn truth(&self, position: usize) -> bool;
     fn float(&self, position: usize) -> f64;
@@ -199,6 +200,10 @@ trait Arguments {
 impl Arguments for [Value] {
     fn text(&self, position: usize) -> &str {
         self.get(position).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn bytes(&self, position: usize) -> &[u8] {
+        self.get(position).map(Value::string_bytes).unwrap_or_default()
     }
 
     fn int(&self, position: usize) -> i64 {

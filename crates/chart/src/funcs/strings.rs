@@ -36,7 +36,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     Function::pure("camelcase", &[Text], |arguments| Ok(pascal(arguments.text(0)).into())),
     Function::pure("trunc", &[Int, Text], |arguments| {
-        Ok(truncated(arguments.int(0), arguments.text(1)).into())
+        Ok(truncated(arguments.int(0), arguments.bytes(1)))
     }),
     Function::pure("abbrev", &[Int, Text], |arguments| {
         Ok(abbreviated(0, arguments.int(0), arguments.text(1)).into())
@@ -233,19 +233,20 @@ fn floor(text: &str, at: usize) -> usize {
     at
 }
 
-/// Cuts by bytes as Go does, but never through a character.
-fn truncated(width: i64, text: &str) -> &str {
-    match usize::try_from(width) {
-        Ok(width) => &text[..floor(text, width)],
+/// Cuts by bytes as Go does, even through a character.
+fn truncated(width: i64, bytes: &[u8]) -> Value {
+    let part = match usize::try_from(width) {
+        Ok(width) => &bytes[..width.min(bytes.len())],
         Err(_) => {
             let from_end = usize::try_from(width.unsigned_abs()).unwrap_or(usize::MAX);
-            if from_end >= text.len() {
-                text
+            if from_end >= bytes.len() {
+                bytes
             } else {
-                &text[floor(text, text.len() - from_end)..]
+                &bytes[bytes.len() - from_end..]
             }
         }
-    }
+    };
+    Value::string(part.to_vec())
 }
 
 fn substring(arguments: &[Value]) -> Result<Value, String> {
@@ -259,7 +260,7 @@ fn substring(arguments: &[Value]) -> Result<Value, String> {
     if end < 0 || start > end || end > whole {
         return Err("runtime error: slice bounds out of range".to_owned());
     }
-    Ok(text[floor(text, length(start))..floor(text, length(end))].into())
+    Ok(Value::string(text.as_bytes()[length(start)..length(end)].to_vec()))
 }
 
 fn abbreviated(offset: i64, width: i64, text: &str) -> String {
