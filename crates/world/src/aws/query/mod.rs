@@ -5,7 +5,7 @@
 
 pub(crate) mod elb;
 mod form;
-pub(super) mod iam;
+pub(crate) mod iam;
 pub(super) mod sts;
 
 use bytes::Bytes;

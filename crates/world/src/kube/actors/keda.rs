@@ -424,7 +424,12 @@ fn write_status(
             ("Paused", &state.paused),
         ] {
             if let Some(entry) = entry {
-                let one = Condition::new(kind, entry.holds, &entry.reason, &entry.message);
+                let one = Condition {
+                    kind,
+                    status: specification::word(entry.holds),
+                    reason: &entry.reason,
+                    message: &entry.message,
+                };
                 condition::set(object, entry.since, &one);
             }
         }

@@ -24,6 +24,7 @@ mod eks;
 pub(crate) mod endpoints;
 mod garbage;
 mod job;
+mod karpenter;
 mod keda;
 pub(crate) mod kubelet;
 mod load_balancer;
@@ -103,6 +104,7 @@ const ACTORS: &[Actor] = &[
     keda::ACTOR,
     autoscaler::ACTOR,
     load_balancer::ACTOR,
+    karpenter::ACTOR,
 ];
 
 /// A round is one run of every actor that has a reason to run. A chain of actors that wake each other is a few rounds
@@ -127,6 +129,7 @@ pub(crate) struct Memory {
     scaled_objects: keda::Memory,
     autoscalers: autoscaler::Memory,
     load_balancers: load_balancer::Memory,
+    karpenter: karpenter::Memory,
 }
 
 impl Memory {

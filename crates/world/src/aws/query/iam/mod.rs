@@ -5,7 +5,7 @@
 
 mod documents;
 mod policies;
-mod profiles;
+pub(crate) mod profiles;
 mod providers;
 mod roles;
 

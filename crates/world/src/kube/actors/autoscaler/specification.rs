@@ -169,9 +169,18 @@ pub(super) fn current(metric: &Value, current: hpa::Current) -> Value {
 pub(super) fn condition(kind: &str, condition: &hpa::Condition) -> Value {
     json!({
         "type": kind,
-        "status": if condition.holds { "True" } else { "False" },
+        "status": word(condition.holds),
         "lastTransitionTime": seconds(condition.since),
         "reason": condition.reason,
         "message": condition.message,
     })
+}
+
+/// The status of a condition that holds, does not, or of which nobody knows.
+pub(in crate::kube::actors) fn word(holds: Option<bool>) -> &'static str {
+    match holds {
+        Some(true) => "True",
+        Some(false) => "False",
+        None => "Unknown",
+    }
 }
