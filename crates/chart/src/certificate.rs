@@ -262,6 +262,5 @@ fn pem(label: &str, bytes: &[u8]) -> String {
         out.push('\n');
         rest = after;
     }
-    out.push_str(&format!("-----END {label}-----\n"));
-    out
+    out + &format!("-----END {label}-----\n")
 }

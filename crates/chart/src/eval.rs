@@ -109,7 +109,7 @@ impl<'e> Engine<'e> {
     }
 
     /// Runs a template by name.
-    pub(crate) fn execute(&mut self, name: &str, data: Value, out: &mut String) -> Result<(), Trouble> {
+    pub(crate) fn execute(&mut self, name: &str, data: &Value, out: &mut String) -> Result<(), Trouble> {
         let Some(tree) = self.find(name).cloned() else {
             return Err(Trouble::Message(format!(
                 "template: no template {name:?} associated with template \"gotpl\""
@@ -122,18 +122,17 @@ impl<'e> Engine<'e> {
     }
 
     /// Parses and runs a text whose definitions only it can see.
-    pub(crate) fn text(&mut self, text: &Rc<str>, data: Value, out: &mut String) -> Result<(), Trouble> {
-        let trees = match self.texts.get(text) {
-            Some(trees) => Rc::clone(trees),
-            None => {
-                let trees = parse("gotpl", text, self.functions).map_err(|error| {
-                    let message = format!("template: {}:{}: {}", error.file, error.line, error.message);
-                    Trouble::Message(format!("cannot parse template {}: {message}", format::quote(text)))
-                })?;
-                let trees = Rc::new(trees.into_iter().map(Rc::new).collect::<Vec<_>>());
-                self.texts.insert(Rc::clone(text), Rc::clone(&trees));
-                trees
-            }
+    pub(crate) fn text(&mut self, text: &Rc<str>, data: &Value, out: &mut String) -> Result<(), Trouble> {
+        let trees = if let Some(trees) = self.texts.get(text) {
+            Rc::clone(trees)
+        } else {
+            let trees = parse("gotpl", text, self.functions).map_err(|error| {
+                let message = format!("template: {}:{}: {}", error.file, error.line, error.message);
+                Trouble::Message(format!("cannot parse template {}: {message}", format::quote(text)))
+            })?;
+            let trees = Rc::new(trees.into_iter().map(Rc::new).collect::<Vec<_>>());
+            self.texts.insert(Rc::clone(text), Rc::clone(&trees));
+            trees
         };
         self.layers.push(BTreeMap::new());
         for tree in trees.iter().skip(1) {
@@ -147,7 +146,7 @@ impl<'e> Engine<'e> {
         })
     }
 
-    fn run(&mut self, tree: &Tree, data: Value, out: &mut String) -> Result<(), Fault> {
+    fn run(&mut self, tree: &Tree, data: &Value, out: &mut String) -> Result<(), Fault> {
         let mut execution = Execution {
             tree,
             variables: vec![("$".into(), data.clone())],
@@ -161,7 +160,7 @@ impl<'e> Engine<'e> {
             return Err(execution.fault("exceeded maximum template depth".to_owned()));
         }
         execution.engine.depth += 1;
-        let outcome = execution.walk(&data, &tree.root, out);
+        let outcome = execution.walk(data, &tree.root, out);
         self.depth -= 1;
         outcome.map(|_| ())
     }
@@ -195,12 +194,12 @@ impl<'t> Execution<'_, '_, 't> {
         let offset = usize::try_from(self.at.position)
             .unwrap_or(usize::MAX)
             .min(self.tree.source.len());
-        let before = &self.tree.source.as_bytes()[..offset];
-        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let before = &self.tree.source[..offset];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Frame {
             file: Rc::clone(&self.tree.file),
             source: Rc::clone(&self.tree.source),
-            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+            line: 1 + before.matches('\n').count(),
             column: offset - line_start,
             template: Rc::clone(&self.tree.name),
             at: self.at.shown.map(ToString::to_string).unwrap_or_default(),
@@ -328,10 +327,8 @@ impl<'t> Execution<'_, '_, 't> {
             _ => return Err(self.fault(format!("range can't iterate over {}", format::text(&value)))),
         };
         let mut flow = Flow::Next;
-        if entries.is_empty() {
-            if let Some(otherwise) = &branch.otherwise {
-                flow = self.walk(dot, otherwise, out)?;
-            }
+        if let (true, Some(otherwise)) = (entries.is_empty(), &branch.otherwise) {
+            flow = self.walk(dot, otherwise, out)?;
         }
         for (key, item) in entries {
             if self.iteration(branch, key, &item, out)? == Flow::Break {
@@ -403,7 +400,7 @@ impl<'t> Execution<'_, '_, 't> {
             Some(pipe) => self.pipeline(dot, pipe)?,
             None => Value::Absent,
         };
-        self.engine.run(&tree, data, out)
+        self.engine.run(&tree, &data, out)
     }
 
     fn pipeline(&mut self, dot: &Value, pipe: &'t Pipe) -> Result<Value, Fault> {

@@ -135,6 +135,7 @@ fn is_printable(character: char) -> bool {
 }
 
 #[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "Go's five flags are independent")]
 struct Flags {
     minus: bool,
     plus: bool,
@@ -314,14 +315,14 @@ impl Printer<'_> {
             Value::Raw(raw) => self.string(verb, &raw.shown, value, flags),
             Value::Bytes(bytes) if matches!(verb, 's' | 'x' | 'X' | 'q') => match verb {
                 'x' => self.pad(
-                    &hexadecimal(bytes, false),
+                    &hexadecimal(bytes),
                     Flags {
                         precision: None,
                         ..flags
                     },
                 ),
                 'X' => self.pad(
-                    &hexadecimal(bytes, true),
+                    &hexadecimal(bytes).to_uppercase(),
                     Flags {
                         precision: None,
                         ..flags
@@ -382,7 +383,8 @@ impl Printer<'_> {
             'q' => self.pad(&quote(cut), flags),
             'x' | 'X' => {
                 let bytes = &text.as_bytes()[..flags.precision.map_or(text.len(), |length| length.min(text.len()))];
-                let digits = hexadecimal(bytes, verb == 'X');
+                let digits = hexadecimal(bytes);
+                let digits = if verb == 'X' { digits.to_uppercase() } else { digits };
                 self.pad(&digits, flags);
             }
             _ => self.bad(verb, value),
@@ -515,17 +517,13 @@ fn digits(format: &str) -> (Option<usize>, &str) {
     )
 }
 
-fn hexadecimal(bytes: &[u8], upper: bool) -> String {
-    bytes
-        .iter()
-        .map(|byte| {
-            if upper {
-                format!("{byte:02X}")
-            } else {
-                format!("{byte:02x}")
-            }
-        })
-        .collect()
+/// Bytes as pairs of digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        push(&mut out, format_args!("{byte:02x}"));
+    }
+    out
 }
 
 /// Rust prints `1e6`, Go `1e+06`.
@@ -548,9 +546,13 @@ fn general(number: f64, precision: Option<usize>) -> String {
     let scientific = format!("{number:.*e}", significant - 1);
     let (mantissa, power) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let power: i32 = power.parse().unwrap_or(0);
-    let trimmed = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
+    let trimmed = |text: &str| {
+        let point = text.contains('.');
+        if point {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text.to_owned()
+        }
     };
     let limit = i32::try_from(significant).unwrap_or(i32::MAX);
     if power < -4 || power >= limit {

@@ -250,7 +250,7 @@ fn from_files(files: Vec<File>, depth: usize) -> Result<Chart, LoadError> {
                 chart.files.extend(old.then_some(file));
             }
             name if name.starts_with("templates/") => chart.templates.push(file),
-            name if name.starts_with("charts/") && name.ends_with(".prov") => chart.files.push(file),
+            name if name.starts_with("charts/") && has_ending(name, "prov") => chart.files.push(file),
             name => match name.strip_prefix("charts/") {
                 Some(rest) => {
                     let part = rest.split('/').next().unwrap_or(rest).to_owned();
@@ -279,8 +279,12 @@ fn from_files(files: Vec<File>, depth: usize) -> Result<Chart, LoadError> {
     Ok(chart)
 }
 
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|known| known == ending)
+}
+
 fn dependency(name: &str, files: Vec<File>, depth: usize) -> Result<Chart, LoadError> {
-    if name.ends_with(".tgz")
+    if has_ending(name, "tgz")
         && let [archive] = files.as_slice()
         && archive.name == name
     {

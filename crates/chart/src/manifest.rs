@@ -109,7 +109,7 @@ pub(crate) fn sort(mut files: Vec<(String, String)>) -> Result<(Vec<Manifest>, V
             let manifest = read(&source, text).map_err(|reason| (source.clone(), reason))?;
             match hook(&manifest) {
                 Role::Object => manifests.push(manifest),
-                Role::Hook(found) => hooks.push(Hook { manifest, ..found }),
+                Role::Hook(found) => hooks.push(Hook { manifest, ..*found }),
                 // Helm drops what names an event that it does not know.
                 Role::Nothing => {}
             }
@@ -157,7 +157,7 @@ fn scalar(value: &Yaml) -> Option<String> {
 
 enum Role {
     Object,
-    Hook(Hook),
+    Hook(Box<Hook>),
     Nothing,
 }
 
@@ -186,7 +186,7 @@ fn hook(manifest: &Manifest) -> Role {
             "test".clone_into(event);
         }
     }
-    Role::Hook(Hook {
+    Role::Hook(Box::new(Hook {
         manifest: manifest.clone(),
         events,
         weight: annotation("helm.sh/hook-weight")
@@ -194,7 +194,7 @@ fn hook(manifest: &Manifest) -> Role {
             .unwrap_or(0),
         delete_policies: policies("helm.sh/hook-delete-policy"),
         output_log_policies: policies("helm.sh/hook-output-log-policy"),
-    })
+    }))
 }
 
 /// The documents of a file: they are parted by lines that begin with three hyphens. White space after the hyphens belongs to

@@ -291,7 +291,7 @@ fn run(chart: &Chart, values: &Yaml, options: &Options) -> Result<Vec<(String, S
             .insert("Template", Value::Map(Map::of(Sort::Values, template)));
         let mut out = String::with_capacity(page.source.len());
         engine
-            .execute(&page.name, Value::Map(page.context), &mut out)
+            .execute(&page.name, &Value::Map(page.context), &mut out)
             .map_err(|trouble| match trouble {
                 Trouble::Nested { fault, .. } => Error::Template(Box::new(TemplateError::new(fault))),
                 Trouble::Message(message) | Trouble::Refused(message) => Error::Parse {

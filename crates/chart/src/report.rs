@@ -2,6 +2,7 @@
 //! for, then where it happened, through which templates, and the line itself.
 
 use std::fmt;
+use std::fmt::Write;
 
 use annotate_snippets::AnnotationKind;
 use annotate_snippets::Level;
@@ -113,7 +114,8 @@ impl TemplateError {
         }
         let mut sentence = String::new();
         for place in &self.trail {
-            sentence.push_str(&format!(
+            write!(
+                sentence,
                 "template: {}:{}:{}: executing {} at <{}>: {}",
                 place.file,
                 place.line,
@@ -121,7 +123,8 @@ impl TemplateError {
                 crate::format::quote(&place.template),
                 place.expression,
                 place.prefix,
-            ));
+            )
+            .expect("writing to a string cannot fail");
         }
         sentence + &self.message
     }

@@ -173,8 +173,7 @@ async fn download<T: Transport>(reference: &Reference, transport: &T) -> Result<
 }
 
 fn digest_of(bytes: &[u8]) -> String {
-    let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    format!("sha256:{}", crate::format::hexadecimal(&Sha256::digest(bytes)))
 }
 
 fn verify(what: &str, expected: Option<&str>, found: &str) -> Result<(), PullError> {

@@ -96,6 +96,10 @@ fn compare_prerelease(one: &str, other: &str) -> Ordering {
 
 /// Which numbers of a version were left out or written as `x`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each number of a version may be missing by itself"
+)]
 struct Partial {
     wild: bool,
     minor: bool,

@@ -108,11 +108,12 @@ fn errors_carry_line_and_column() {
 
 #[test]
 fn aliases_that_explode_are_refused() {
-    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    let mut lines = vec!["a0: &a0 [x, x, x, x, x, x, x, x, x, x]".to_owned()];
     for level in 1..10 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        text += &format!("a{level}: &a{level} [{aliases}]\n");
+        lines.push(format!("a{level}: &a{level} [{aliases}]"));
     }
+    let text = lines.join("\n");
     assert!(parse(&text).unwrap_err().message.contains("excessive"));
 }
 

@@ -1,6 +1,7 @@
 //! Go's own functions.
 
 use std::cmp::Ordering;
+use std::fmt::Write;
 
 use super::Arguments;
 use super::Body;
@@ -178,7 +179,9 @@ fn javascript(text: &str) -> String {
             '>' => out.push_str("\\u003E"),
             '&' => out.push_str("\\u0026"),
             '=' => out.push_str("\\u003D"),
-            '\0'..='\u{1f}' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04X}", u32::from(character))),
+            '\0'..='\u{1f}' | '\u{2028}' | '\u{2029}' => {
+                write!(out, "\\u{:04X}", u32::from(character)).expect("writing to a string cannot fail");
+            }
             _ => out.push(character),
         }
     }
@@ -191,7 +194,7 @@ fn url_query(text: &str) -> String {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
             b' ' => out.push('+'),
-            _ => out.push_str(&format!("%{byte:02X}")),
+            _ => write!(out, "%{byte:02X}").expect("writing to a string cannot fail"),
         }
     }
     out

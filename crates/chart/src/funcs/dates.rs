@@ -10,7 +10,6 @@ use super::Arguments;
 use super::Function;
 use super::Param::Any;
 use super::Param::String as Text;
-use super::Trouble;
 use super::cast;
 use crate::eval::Engine;
 use crate::value::Object;
@@ -23,8 +22,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::engine("date", &[Text, Any], |engine, arguments| {
         Ok(layout(&time(engine, &arguments[1]), arguments.text(0)).into())
     }),
-    Function::engine("dateInZone", &[Text, Any, Text], date_in_zone),
-    Function::engine("date_in_zone", &[Text, Any, Text], date_in_zone),
+    Function::engine("dateInZone", &[Text, Any, Text], |engine, arguments| {
+        Ok(date_in_zone(engine, arguments))
+    }),
+    Function::engine("date_in_zone", &[Text, Any, Text], |engine, arguments| {
+        Ok(date_in_zone(engine, arguments))
+    }),
     Function::engine("htmlDate", &[Any], |engine, arguments| {
         Ok(layout(&time(engine, &arguments[0]), "2006-01-02").into())
     }),
@@ -100,12 +103,12 @@ fn in_zone(time: &Zoned, zone: &str) -> Zoned {
     time.timestamp().to_zoned(zone)
 }
 
-fn date_in_zone(engine: &mut Engine<'_>, arguments: &[Value]) -> Result<Value, Trouble> {
-    Ok(layout(
+fn date_in_zone(engine: &Engine<'_>, arguments: &[Value]) -> Value {
+    layout(
         &in_zone(&time(engine, &arguments[1]), arguments.text(2)),
         arguments.text(0),
     )
-    .into())
+    .into()
 }
 
 /// The parts of Go's reference time, the longer ones before their prefixes, as `strftime` knows them.
@@ -156,16 +159,13 @@ fn layout(time: &Zoned, layout: &str) -> String {
             continue;
         }
         let part = PARTS.iter().find(|(name, _)| rest.starts_with(name));
-        match part {
-            Some((name, directive)) => {
-                out.push_str(&shown(time, directive));
-                rest = &rest[name.len()..];
-            }
-            None => {
-                let length = rest.chars().next().map_or(0, char::len_utf8);
-                out.push_str(&rest[..length]);
-                rest = &rest[length..];
-            }
+        if let Some((name, directive)) = part {
+            out.push_str(&shown(time, directive));
+            rest = &rest[name.len()..];
+        } else {
+            let length = rest.chars().next().map_or(0, char::len_utf8);
+            out.push_str(&rest[..length]);
+            rest = &rest[length..];
         }
     }
     out

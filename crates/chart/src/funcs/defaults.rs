@@ -10,7 +10,7 @@ use crate::convert;
 use crate::value::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("default", &[Any], default).and_more(Any),
+    Function::pure("default", &[Any], |arguments| Ok(default(arguments))).and_more(Any),
     Function::pure("empty", &[Any], |arguments| Ok(Value::Bool(is_empty(&arguments[0])))),
     Function::pure("coalesce", &[], |arguments| {
         Ok(arguments
@@ -39,11 +39,11 @@ pub(super) fn is_empty(value: &Value) -> bool {
     !value.truth()
 }
 
-fn default(arguments: &[Value]) -> Result<Value, String> {
-    Ok(match arguments.get(1) {
+fn default(arguments: &[Value]) -> Value {
+    match arguments.get(1) {
         Some(given) if !is_empty(given) => given.clone(),
         _ => arguments[0].clone(),
-    })
+    }
 }
 
 fn compact(arguments: &[Value]) -> Result<Value, String> {

@@ -16,7 +16,7 @@ use crate::value::Sort;
 use crate::value::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("dict", &[], dict).and_more(Any),
+    Function::pure("dict", &[], |arguments| Ok(dict(arguments))).and_more(Any),
     Function::pure("get", &[Dict, Text], |arguments| {
         Ok(arguments.map(0).get(arguments.text(1)).unwrap_or_else(|| "".into()))
     }),
@@ -54,14 +54,17 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     Function::pure("pick", &[Dict], |arguments| Ok(selected(arguments, true))).and_more(Text),
     Function::pure("omit", &[Dict], |arguments| Ok(selected(arguments, false))).and_more(Text),
-    Function::pure("merge", &[Dict], |arguments| merge(arguments, fill)).and_more(Dict),
-    Function::pure("mustMerge", &[Dict], |arguments| merge(arguments, fill)).and_more(Dict),
-    Function::pure("mergeOverwrite", &[Dict], |arguments| merge(arguments, overwrite)).and_more(Dict),
-    Function::pure("mustMergeOverwrite", &[Dict], |arguments| merge(arguments, overwrite)).and_more(Dict),
+    Function::pure("merge", &[Dict], |arguments| Ok(merge(arguments, fill))).and_more(Dict),
+    Function::pure("mustMerge", &[Dict], |arguments| Ok(merge(arguments, fill))).and_more(Dict),
+    Function::pure("mergeOverwrite", &[Dict], |arguments| Ok(merge(arguments, overwrite))).and_more(Dict),
+    Function::pure("mustMergeOverwrite", &[Dict], |arguments| {
+        Ok(merge(arguments, overwrite))
+    })
+    .and_more(Dict),
     Function::pure("dig", &[], dig).and_more(Any),
 ];
 
-fn dict(arguments: &[Value]) -> Result<Value, String> {
+fn dict(arguments: &[Value]) -> Value {
     let mut entries = Entries::new();
     for pair in arguments.chunks(2) {
         let key: Rc<str> = match &pair[0] {
@@ -70,7 +73,7 @@ fn dict(arguments: &[Value]) -> Result<Value, String> {
         };
         entries.insert(key, pair.get(1).cloned().unwrap_or_else(|| "".into()));
     }
-    Ok(Value::map(entries))
+    Value::map(entries)
 }
 
 fn selected(arguments: &[Value], named: bool) -> Value {
@@ -79,14 +82,14 @@ fn selected(arguments: &[Value], named: bool) -> Value {
     Value::map(entries)
 }
 
-fn merge(arguments: &[Value], add: fn(&Map, &Map)) -> Result<Value, String> {
+fn merge(arguments: &[Value], add: fn(&Map, &Map)) -> Value {
     let target = arguments.map(0);
     for source in arguments[1..].iter().filter_map(Value::as_map) {
         if !target.is(source) {
             add(&target, source);
         }
     }
-    Ok(Value::Map(target))
+    Value::Map(target)
 }
 
 /// Fills what the target lacks or holds empty; maps are filled all the way down. A nil of the source fills nothing.

@@ -1,5 +1,7 @@
 //! YAML, JSON and base 64 and 32.
 
+use std::fmt::Write;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tubectl_yaml::Value as Yaml;
@@ -300,6 +302,6 @@ impl Writer {
     }
 
     fn escaped(&mut self, character: char) {
-        self.out.push_str(&format!("\\u{:04x}", u32::from(character)));
+        write!(self.out, "\\u{:04x}", u32::from(character)).expect("writing to a string cannot fail");
     }
 }

@@ -13,6 +13,7 @@ use super::Trouble;
 use super::encoding::base64;
 use super::length;
 use crate::eval::Engine;
+use crate::format::hexadecimal;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("sha1sum", &[Text], |arguments| {
@@ -61,10 +62,6 @@ fn hashed(engine: &mut Engine<'_>, password: &[u8]) -> Result<String, Trouble> {
     salt.copy_from_slice(&engine.random.bytes(16));
     let hash = bcrypt::hash_with_salt(password, COST, salt).map_err(|error| error.to_string())?;
     Ok(hash.format_for_version(bcrypt::Version::TwoA))
-}
-
-fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn adler32(bytes: &[u8]) -> u32 {

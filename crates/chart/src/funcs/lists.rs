@@ -181,24 +181,24 @@ fn chunk(arguments: &[Value]) -> Result<Value, String> {
     ))
 }
 
-fn range(start: i64, stop: i64, step: i64) -> Result<Vec<i64>, String> {
-    if step == 0 || (stop < start) != (step < 0) {
+fn range(start: i64, end: i64, step: i64) -> Result<Vec<i64>, String> {
+    if step == 0 || (end < start) != (step < 0) {
         return Ok(Vec::new());
     }
-    if start.abs_diff(stop) / step.unsigned_abs() > NUMBERS.unsigned_abs() {
+    if start.abs_diff(end) / step.unsigned_abs() > NUMBERS.unsigned_abs() {
         return Err(format!("more than {NUMBERS} numbers"));
     }
     let mut numbers = Vec::new();
     let mut number = start;
-    while if step > 0 { number < stop } else { number > stop } {
+    while if step > 0 { number < end } else { number > end } {
         numbers.push(number);
         number = number.saturating_add(step);
     }
     Ok(numbers)
 }
 
-fn numbers(start: i64, stop: i64, step: i64) -> Result<Value, String> {
-    let items = range(start, stop, step)?.into_iter().map(Value::Int).collect();
+fn numbers(start: i64, end: i64, step: i64) -> Result<Value, String> {
+    let items = range(start, end, step)?.into_iter().map(Value::Int).collect();
     Ok(Value::List(List {
         element: Element::Int,
         items: std::rc::Rc::new(items),

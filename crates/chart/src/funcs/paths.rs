@@ -132,9 +132,8 @@ fn join_url(arguments: &[Value]) -> Result<Value, String> {
         out = format!("{scheme}:");
     }
     if opaque.is_empty() {
-        if !(scheme.is_empty() && host.is_empty() && user.is_empty())
-            && !(host.is_empty() && path.is_empty() && user.is_empty())
-        {
+        let authority = !(host.is_empty() && user.is_empty());
+        if authority || !scheme.is_empty() && !path.is_empty() {
             out.push_str("//");
         }
         if !user.is_empty() {

@@ -46,8 +46,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     Function::pure("substr", &[Int, Int, Text], substring),
     Function::pure("repeat", &[Int, Text], repeat),
-    Function::pure("trimAll", &[Text, Text], trim_all),
-    Function::pure("trimall", &[Text, Text], trim_all),
+    Function::pure("trimAll", &[Text, Text], |arguments| Ok(trim_all(arguments))),
+    Function::pure("trimall", &[Text, Text], |arguments| Ok(trim_all(arguments))),
     Function::pure("trimSuffix", &[Text, Text], |arguments| {
         let text = arguments.text(1);
         Ok(text.strip_suffix(arguments.text(0)).unwrap_or(text).into())
@@ -158,7 +158,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let mut bytes = engine.random.bytes(16);
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = format::hexadecimal(&bytes);
         let groups = [
             &digits[..8],
             &digits[8..12],
@@ -217,12 +217,12 @@ fn repeat(arguments: &[Value]) -> Result<Value, String> {
     Ok(text.repeat(count).into())
 }
 
-fn trim_all(arguments: &[Value]) -> Result<Value, String> {
+fn trim_all(arguments: &[Value]) -> Value {
     let cut = arguments.text(0);
-    Ok(arguments
+    arguments
         .text(1)
         .trim_matches(|character| cut.contains(character))
-        .into())
+        .into()
 }
 
 fn floor(text: &str, at: usize) -> usize {
@@ -235,16 +235,11 @@ fn floor(text: &str, at: usize) -> usize {
 
 /// Cuts by bytes as Go does, even through a character.
 fn truncated(width: i64, bytes: &[u8]) -> Value {
+    let from_end = usize::try_from(width.unsigned_abs()).unwrap_or(usize::MAX);
     let part = match usize::try_from(width) {
         Ok(width) => &bytes[..width.min(bytes.len())],
-        Err(_) => {
-            let from_end = usize::try_from(width.unsigned_abs()).unwrap_or(usize::MAX);
-            if from_end >= bytes.len() {
-                bytes
-            } else {
-                &bytes[bytes.len() - from_end..]
-            }
-        }
+        Err(_) if from_end >= bytes.len() => bytes,
+        Err(_) => &bytes[bytes.len() - from_end..],
     };
     Value::string(part.to_vec())
 }
@@ -344,7 +339,7 @@ fn delimited(text: &str, separator: char) -> String {
                     || before.is_ascii_digit()
                     || before.is_uppercase() && after.is_some_and(char::is_lowercase)
             });
-        let digits = character.is_ascii_digit() && before.is_some_and(|before| before.is_alphabetic());
+        let digits = character.is_ascii_digit() && before.is_some_and(char::is_alphabetic);
         let after_digits = character.is_lowercase() && before.is_some_and(|before| before.is_ascii_digit());
         if (begins || digits || after_digits) && !out.ends_with(separator) {
             out.push(separator);

@@ -45,7 +45,7 @@ fn include(engine: &mut Engine<'_>, arguments: &[Value]) -> Result<Value, Troubl
     }
     *running += 1;
     let mut out = String::new();
-    let outcome = engine.execute(name, as_data(&arguments[1]), &mut out);
+    let outcome = engine.execute(name, &as_data(&arguments[1]), &mut out);
     if let Some(running) = engine.included.get_mut(name) {
         *running -= 1;
     }
@@ -58,7 +58,7 @@ fn tpl(engine: &mut Engine<'_>, arguments: &[Value]) -> Result<Value, Trouble> {
     };
     let mut out = String::new();
     if text.contains("{{") {
-        engine.text(text, as_data(&arguments[1]), &mut out)?;
+        engine.text(text, &as_data(&arguments[1]), &mut out)?;
     } else {
         out.push_str(text);
     }

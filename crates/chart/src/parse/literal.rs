@@ -116,7 +116,11 @@ pub(super) fn number(text: &str) -> Option<Number> {
             reason = "the comparison below finds what was lost"
         )]
         let whole = value as i64;
-        #[expect(clippy::cast_precision_loss, reason = "the comparison finds what was lost")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::float_cmp,
+            reason = "the comparison finds what was lost"
+        )]
         if whole as f64 == value {
             number.int = Some(whole);
             number.uint = u64::try_from(whole).ok();
@@ -151,7 +155,7 @@ fn unsigned(text: &str) -> Option<u64> {
         [b'0', _, ..] => (8, &text[1..]),
         _ => (10, text),
     };
-    let separated = base == 10 && !digits.starts_with('_') || base != 10;
+    let separated = base != 10 || !digits.starts_with('_');
     if !separated || digits.ends_with('_') || digits.contains("__") || digits.starts_with(['+', '-']) {
         return None;
     }

@@ -1,5 +1,7 @@
 //! OCI registries: a manifest that names the archive by digest, and a token for those who ask.
 
+use std::fmt::Write;
+
 use bytes::Bytes;
 use http::Response;
 use http::StatusCode;
@@ -214,7 +216,7 @@ fn encoded(text: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' | b':' => {
                 out.push(char::from(byte));
             }
-            _ => out.push_str(&format!("%{byte:02X}")),
+            _ => write!(out, "%{byte:02X}").expect("writing to a string cannot fail"),
         }
     }
     out

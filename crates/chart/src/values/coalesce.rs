@@ -60,8 +60,7 @@ fn globals(inner: &mut Table, outer: &Table) {
                 tables(&mut merged, known.clone(), Nulls::Keep);
                 target.insert(key.clone(), Yaml::Map(merged));
             }
-            (Some(Yaml::Map(_)), _) => {}
-            (Some(_), Yaml::Map(_)) => {}
+            (Some(Yaml::Map(_)), _) | (Some(_), Yaml::Map(_)) => {}
             (_, value) => {
                 target.insert(key.clone(), value.clone());
             }
