@@ -143,13 +143,12 @@ pub async fn collect<T: Transport>(
     Ok(futures::future::try_join_all(charts).await?.into_iter().collect())
 }
 
-/// `oci://host/path/name` names repository and chart in one; an HTTP repository has the chart's name beside it.
+/// `oci://host/path/name` says all; an HTTP repository has the chart's name beside it.
 fn parse(repository: Option<&str>, chart: &str, version: &str) -> Result<Reference, PullError> {
-    let (address, name) = match repository {
-        Some(repository) => (repository, chart),
-        None => chart.rsplit_once('/').unwrap_or(("", chart)),
-    };
-    Reference::parse(address, name, version)
+    match repository {
+        Some(repository) => Reference::parse(repository, chart, version),
+        None => Reference::parse(chart, "", version),
+    }
 }
 
 fn template(name: &str) -> Result<Chart, RenderError> {
