@@ -17,15 +17,23 @@ pub(crate) struct Condition<'a> {
 }
 
 impl<'a> Condition<'a> {
-    /// A condition that holds or not.
-    pub(crate) fn new(kind: &'a str, holds: bool, reason: &'a str, message: &'a str) -> Self {
-        let status = if holds { "True" } else { "False" };
+    /// A condition that holds or not, or of which nobody knows.
+    pub(crate) fn new(kind: &'a str, holds: impl Into<Option<bool>>, reason: &'a str, message: &'a str) -> Self {
         Self {
             kind,
-            status,
+            status: word(holds.into()),
             reason,
             message,
         }
+    }
+}
+
+/// How Kubernetes writes whether a condition holds.
+pub(crate) fn word(holds: Option<bool>) -> &'static str {
+    match holds {
+        Some(true) => "True",
+        Some(false) => "False",
+        None => "Unknown",
     }
 }
 

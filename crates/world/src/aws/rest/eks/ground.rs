@@ -169,11 +169,25 @@ pub(super) fn check_role(scene: &Scene<'_>, arn: &str, service: &str, policies: 
 /// Starts a node group's machines, one subnet after the other, each of the first type that there is capacity for.
 pub(super) fn launch(scene: &mut Scene<'_>, region: &str, group: &Nodegroup, security_group: &str) -> Vec<String> {
     let image = sha256(format!("{} {}", group.ami, group.version()).as_bytes());
-    let tags = Tags::from([
+    let mut tags = Tags::from([
         ("eks:cluster-name".to_owned(), group.cluster.clone()),
         ("eks:nodegroup-name".to_owned(), group.name.clone()),
         (format!("kubernetes.io/cluster/{}", group.cluster), "owned".to_owned()),
     ]);
+    let mut groups = vec![security_group.to_owned()];
+    let templates = &scene.account.region(region).ec2.launch_templates;
+    let template = group
+        .template
+        .as_ref()
+        .and_then(|pinned| templates.get(&pinned.id)?.versions.get(pinned.version - 1));
+    if let Some(template) = template {
+        let instance = template.tags.iter().filter(|(resource, _)| resource == "instance");
+        tags.extend(instance.flat_map(|(_, tags)| tags.clone()));
+        // A template that names groups replaces the cluster's own.
+        if !template.groups.is_empty() {
+            groups.clone_from(&template.groups);
+        }
+    }
     let mut site = scene.site(region);
     let machine = |subnet: &String| {
         let first = |kind: &String| {
@@ -185,7 +199,7 @@ pub(super) fn launch(scene: &mut Scene<'_>, region: &str, group: &Nodegroup, sec
                     Capacity::Spot => Market::Spot,
                 },
                 subnet: subnet.clone(),
-                groups: vec![security_group.to_owned()],
+                groups: groups.clone(),
                 profile: None,
                 tags: tags.clone(),
                 volume_gib: group.disk,

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::aws::Refusal;
 use crate::aws::Scene;
+use crate::aws::ec2::launch_templates::LaunchTemplate;
 use crate::aws::json::tags::Tags;
 use crate::aws::json::tags::epoch;
 use crate::aws::later;
@@ -46,6 +47,7 @@ pub(crate) struct Nodegroup {
     pub(crate) instances: Vec<String>,
     pub(crate) tags: Tags,
     pub(crate) disk: u32,
+    pub(crate) template: Option<Pinned>,
     arn: String,
     version: String,
     created: Timestamp,
@@ -118,6 +120,7 @@ struct Create {
     #[serde(default)]
     capacity_type: Capacity,
     version: Option<String>,
+    launch_template: Option<Template>,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +129,24 @@ struct Scaling {
     min_size: u32,
     max_size: u32,
     desired_size: u32,
+}
+
+/// A launch template as a request names it: by id or by name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Template {
+    id: Option<String>,
+    name: Option<String>,
+    version: Option<String>,
+}
+
+/// The version of a launch template that a group launches from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Pinned {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// Counted from one.
+    pub(crate) version: usize,
 }
 
 #[derive(Deserialize)]
@@ -159,7 +180,7 @@ impl Nodegroup {
             _ => json!([]),
         };
         let number = self.arn.rsplit('/').next().unwrap_or_default();
-        json!({
+        let mut described = json!({
             "nodegroupName": self.name,
             "nodegroupArn": self.arn,
             "clusterName": self.cluster,
@@ -182,8 +203,37 @@ impl Nodegroup {
             "updateConfig": self.update,
             "nodeRepairConfig": {"enabled": self.repair},
             "tags": self.tags,
-        })
+        });
+        if let Some(template) = &self.template {
+            let version = template.version.to_string();
+            described["launchTemplate"] = json!({"id": template.id, "name": template.name, "version": version});
+        }
+        described
     }
+}
+
+/// The template that a request names; a template that does not exist is the caller's mistake.
+fn pinned(scene: &mut Scene<'_>, region: &str, template: &Template) -> Result<Pinned, Refusal> {
+    let templates = &scene.account.region(region).ec2.launch_templates;
+    let is_named = |found: &&LaunchTemplate| {
+        template.id.as_ref().is_some_and(|id| *id == found.id)
+            || template.name.as_ref().is_some_and(|name| *name == found.name)
+    };
+    let found = templates.values().find(is_named);
+    let found = found.ok_or_else(|| invalid_parameter("The launch template does not exist."))?;
+    let latest = found.versions.len();
+    let version = match template.version.as_deref() {
+        // A group without a version takes the default one.
+        None | Some("$Default") => Some(1),
+        Some("$Latest") => Some(latest),
+        Some(number) => number.parse().ok().filter(|number| (1..=latest).contains(number)),
+    };
+    let version = version.ok_or_else(|| invalid_parameter("The launch template has no such version."))?;
+    Ok(Pinned {
+        id: found.id.clone(),
+        name: found.name.clone(),
+        version,
+    })
 }
 
 pub(super) fn create(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
@@ -236,6 +286,10 @@ fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Node
     if body.version.as_ref().is_some_and(|version| *version != kubernetes) {
         return Err(invalid_parameter("Requested Nodegroup release version is invalid"));
     }
+    let template = match &body.launch_template {
+        Some(template) => Some(pinned(scene, input.region(), template)?),
+        None => None,
+    };
     let (now, number) = (scene.now, scene.random.uuid());
     let machines = later(now, scene.random.seconds(10.0, 20.0, 30.0));
     let due = later(now, scene.random.seconds(90.0, 115.0, 180.0));
@@ -256,6 +310,7 @@ fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Node
         instances: Vec::new(),
         tags: body.tags,
         disk: body.disk_size.unwrap_or(20),
+        template,
         version: kubernetes,
         created: now,
         machines: Some(machines),
