@@ -1,5 +1,7 @@
 //! Whole charts of our own: dependencies, values, hooks, order, and what is refused.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use tubectl_chart::Chart;
 use tubectl_chart::Error;
 use tubectl_chart::LoadError;

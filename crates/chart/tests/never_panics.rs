@@ -1,5 +1,7 @@
 //! No template, however broken, takes the program down.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::Strategy;
 use proptest::prelude::any;
 use proptest::prop_oneof;

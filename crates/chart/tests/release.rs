@@ -1,5 +1,7 @@
 //! Helm's record, there and back.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use jiff::Timestamp;
 use serde_json::json;
 use tubectl_chart::Chart;
