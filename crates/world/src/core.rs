@@ -270,6 +270,14 @@ impl Core {
         }
     }
 
+    /// What each pod that ever was a model server answered; together it is what was sent to them.
+    pub fn served(&self) -> BTreeMap<PodName, network::Served> {
+        let clusters = self.clusters.values();
+        clusters
+            .flat_map(|cluster| cluster.actors.traffic.served(&cluster.host))
+            .collect()
+    }
+
     /// The containers that run now and whose command is known; the driver keeps a program for each that it knows.
     pub fn programs(&self) -> BTreeMap<PodName, Container> {
         self.clusters.values().flat_map(network::running_containers).collect()

@@ -36,3 +36,4 @@ pub use crate::core::Response;
 pub use crate::core::Settings;
 pub use crate::core::Ticket;
 pub use crate::kube::ControlPlane;
+pub use crate::kube::network::Served;

@@ -25,6 +25,8 @@ pub(crate) mod endpoints;
 mod garbage;
 mod job;
 mod karpenter;
+#[cfg(test)]
+mod karpenter_tests;
 mod keda;
 pub(crate) mod kubelet;
 mod load_balancer;

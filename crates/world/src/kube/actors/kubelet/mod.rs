@@ -54,7 +54,7 @@ pub(crate) struct Memory {
     lives: BTreeMap<String, Life>,
     // The images that each node has.
     images: BTreeMap<String, BTreeSet<String>>,
-    // How many addresses each node gave to its pods so far.
+    // How many addresses of each block of 4096 were given to pods so far.
     addresses: BTreeMap<String, usize>,
 }
 
@@ -62,7 +62,6 @@ impl Memory {
     /// Forgets a node that is gone.
     pub(super) fn forget_node(&mut self, node: &str) {
         self.images.remove(node);
-        self.addresses.remove(node);
     }
 
     /// Forgets a pod that is gone.
@@ -175,20 +174,16 @@ fn address(scene: &mut Scene<'_>, pod: &Value, node: &str) -> String {
     if pod["spec"]["hostNetwork"] == true {
         return host;
     }
-    let given = scene
-        .cluster
-        .actors
-        .kubelet
-        .addresses
-        .entry(node.to_owned())
-        .or_default();
-    *given += 1;
-    // Prefixes of sixteen addresses beside the node's own, as the VPC CNI takes them.
     let mut parts = host.split('.').filter_map(|part| part.parse::<usize>().ok());
     let mut part = || parts.next().unwrap_or(10);
-    let (a, b, c, d) = (part(), part(), part(), part());
-    let offset = d + *given;
-    format!("{a}.{b}.{}.{}", (c + offset / 254) % 256, offset % 254 + 1)
+    let (a, b, c) = (part(), part(), part());
+    // Machines and load balancers take a subnet's addresses from its lower end, so pods get those from its upper end.
+    let block = c & 0xf0;
+    let given = &mut scene.cluster.actors.kubelet.addresses;
+    let given = given.entry(format!("{a}.{b}.{block}")).or_default();
+    *given += 1;
+    let offset = 4095 - *given % 3800;
+    format!("{a}.{b}.{}.{}", block + offset / 256, offset % 256)
 }
 
 /// The internal address of a node.
