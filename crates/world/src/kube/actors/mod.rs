@@ -42,6 +42,7 @@ mod stage;
 mod stateful_set;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 use std::collections::BTreeMap;
 
@@ -107,6 +108,7 @@ const ACTORS: &[Actor] = &[
     autoscaler::ACTOR,
     load_balancer::ACTOR,
     karpenter::ACTOR,
+    volume::ACTOR,
 ];
 
 /// A round is one run of every actor that has a reason to run. A chain of actors that wake each other is a few rounds

@@ -289,3 +289,41 @@ fn many_pods_on_many_nodes_become_ready() {
     stage.seconds(60);
     assert_eq!(stage.ready("default"), 500);
 }
+
+#[test]
+fn a_claim_becomes_a_volume_of_the_account_and_goes_after_its_pod() {
+    let mut stage = Stage::with_nodes(1);
+    let mut driver = deployment("ebs-csi-controller", 1, json!({"image": "ebs:1"}));
+    driver["metadata"]["namespace"] = json!("kube-system");
+    stage.create(&kinds::DEPLOYMENT, driver);
+    stage.create(
+        &kinds::STORAGE_CLASS,
+        json!({"metadata": {"name": "gp3"}, "provisioner": "ebs.csi.aws.com", "reclaimPolicy": "Delete"}),
+    );
+    stage.create(
+        &kinds::PERSISTENT_VOLUME_CLAIM,
+        json!({
+            "metadata": {"name": "cache", "namespace": "default"},
+            "spec": {"storageClassName": "gp3", "resources": {"requests": {"storage": "8Gi"}}},
+        }),
+    );
+    let mut web = deployment("web", 1, web());
+    web["spec"]["template"]["spec"]["volumes"] =
+        json!([{"name": "cache", "persistentVolumeClaim": {"claimName": "cache"}}]);
+    stage.create(&kinds::DEPLOYMENT, web);
+    stage.seconds(60);
+    assert_eq!(stage.ready("default"), 1);
+    let region = stage.cluster.region.clone();
+    let sizes = |stage: &mut Stage| -> Vec<u32> {
+        let volumes = stage.aws.region(&region).ec2.volumes.values();
+        volumes.map(|volume| volume.gib).collect()
+    };
+    assert_eq!(sizes(&mut stage), [8]);
+    stage.delete(&kinds::PERSISTENT_VOLUME_CLAIM, "default", "cache");
+    stage.seconds(30);
+    assert_eq!(sizes(&mut stage), [8], "a pod still mounts it");
+    stage.delete(&kinds::DEPLOYMENT, "default", "web");
+    stage.seconds(60);
+    assert_eq!(sizes(&mut stage), [] as [u32; 0]);
+    assert_eq!(stage.cluster.store.list(&kinds::PERSISTENT_VOLUME).count(), 0);
+}
