@@ -17,6 +17,8 @@ pub mod state;
 
 pub mod provider;
 
+pub mod teardown;
+
 pub mod clients;
 
 pub mod image;

@@ -70,7 +70,7 @@ pub async fn until_ready<E: std::error::Error + 'static>(
 /// Long before the expected end nothing can have happened yet; half of what is left is a safe jump even when the
 /// expectation is off. Past it, the pauses grow again by a twentieth of the time waited, so that a late end costs at
 /// most that share.
-fn pause(elapsed: Duration, expected: Duration) -> Duration {
+pub fn pause(elapsed: Duration, expected: Duration) -> Duration {
     let left = expected.saturating_sub(elapsed);
     let pause = if left > expected / 4 { left / 2 } else { elapsed / 50 };
     pause.clamp(OFTEN, SELDOM)

@@ -67,6 +67,28 @@ pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
     Ok(observed)
 }
 
+/// Buckets of ours that an attempt made and did not come to tag: their names have the stack, the account and the
+/// instance in them.
+pub(super) async fn untagged(aws: &Aws) -> Result<Vec<String>, ProviderError> {
+    let buckets = aws.s3.list_buckets().send().await;
+    let buckets = buckets.map_err(|error| codes::error("s3 ListBuckets", error))?;
+    let names = buckets.buckets().iter().filter_map(|bucket| bucket.name());
+    let (prefix, suffix) = (
+        format!("{}-", aws.owner.stack),
+        format!("-{}-{}", aws.place.account, aws.owner.instance),
+    );
+    let mut untagged = Vec::new();
+    for name in names.filter(|name| name.starts_with(&prefix) && name.ends_with(&suffix)) {
+        let tags = aws.s3.get_bucket_tagging().bucket(name).send().await;
+        match tags.map_err(|error| codes::error("s3 GetBucketTagging", error)) {
+            Err(error) if error.code == "NoSuchTagSet" => untagged.push(name.to_owned()),
+            Err(error) if error.class != Class::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(untagged)
+}
+
 pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {
     let spec: Bucket = fields(ready)?;
     let name = &ready.step.desired.name;

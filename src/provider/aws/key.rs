@@ -176,13 +176,29 @@ pub(super) async fn owned(aws: &Aws) -> Result<Vec<Owned>, ProviderError> {
     Ok(owned)
 }
 
-/// Frees the alias and schedules the key's deletion: AWS deletes no key at once.
-pub(super) async fn delete(aws: &Aws, key: &str, after_days: i32) -> Result<(), ProviderError> {
+/// Whether an alias still leads to the key.
+pub(super) async fn is_named(aws: &Aws, key: &str) -> Result<bool, ProviderError> {
+    Ok(!aliases(aws, key).await?.is_empty())
+}
+
+async fn aliases(aws: &Aws, key: &str) -> Result<Vec<String>, ProviderError> {
     let aliases = aws.kms.list_aliases().key_id(key).send().await;
     let aliases = aliases.map_err(|error| codes::error("kms ListAliases", error))?;
-    for alias in aliases.aliases().iter().filter_map(|alias| alias.alias_name()) {
+    let names = aliases.aliases().iter().filter_map(|alias| alias.alias_name());
+    Ok(names.map(str::to_owned).collect())
+}
+
+/// Frees the alias and schedules the key's deletion: AWS deletes no key at once.
+pub(super) async fn delete(aws: &Aws, key: &str, after_days: i32) -> Result<(), ProviderError> {
+    for alias in aliases(aws, key).await? {
         let freed = aws.kms.delete_alias().alias_name(alias).send().await;
         freed.map_err(|error| codes::error("kms DeleteAlias", error))?;
+    }
+    let answer = aws.kms.describe_key().key_id(key).send().await;
+    let answer = answer.map_err(|error| codes::error("kms DescribeKey", error))?;
+    let scheduled = answer.key_metadata().and_then(|metadata| metadata.deletion_date());
+    if scheduled.is_some() {
+        return Ok(());
     }
     let scheduled = aws
         .kms

@@ -5,6 +5,7 @@
 //! to become usable but [`Aws::perform`].
 
 pub mod codes;
+pub mod leftovers;
 pub mod tags;
 
 mod address;
@@ -19,6 +20,7 @@ mod launch_template;
 mod log_group;
 mod network;
 mod queue;
+mod remove;
 mod repository;
 mod rule;
 mod security_group;

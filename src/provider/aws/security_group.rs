@@ -162,8 +162,10 @@ fn permission(group: &str, rule: &IngressRule) -> IpPermission {
     permission.user_id_group_pairs(pair.build()).build()
 }
 
-/// Deletes a group after revoking every rule of every group that names it, and its own.
+/// Deletes a group after revoking every rule that names it in another group, and its own rules that name others: two
+/// groups that name each other would keep each other for ever.
 pub(super) async fn delete(aws: &Aws, id: &str) -> Result<(), ProviderError> {
+    revoke_references(aws, id).await?;
     let naming = aws
         .ec2
         .describe_security_groups()
@@ -184,4 +186,36 @@ pub(super) async fn delete(aws: &Aws, id: &str) -> Result<(), ProviderError> {
     deleted
         .map(drop)
         .map_err(|error| codes::error("ec2 DeleteSecurityGroup", error))
+}
+
+/// Revokes the group's own rules that name a group.
+async fn revoke_references(aws: &Aws, id: &str) -> Result<(), ProviderError> {
+    let question = aws
+        .ec2
+        .describe_security_group_rules()
+        .filters(ec2::filter("group-id", id));
+    let mut pages = question.into_paginator().items().send();
+    let (mut incoming, mut outgoing) = (Vec::new(), Vec::new());
+    while let Some(rule) = pages.next().await {
+        let rule = rule.map_err(|error| codes::error("ec2 DescribeSecurityGroupRules", error))?;
+        if rule.referenced_group_info().is_some() {
+            let side = if rule.is_egress() == Some(true) {
+                &mut outgoing
+            } else {
+                &mut incoming
+            };
+            side.extend(rule.security_group_rule_id().map(str::to_owned));
+        }
+    }
+    if !incoming.is_empty() {
+        let revoked = aws.ec2.revoke_security_group_ingress().group_id(id);
+        let revoked = revoked.set_security_group_rule_ids(Some(incoming)).send().await;
+        revoked.map_err(|error| codes::error("ec2 RevokeSecurityGroupIngress", error))?;
+    }
+    if !outgoing.is_empty() {
+        let revoked = aws.ec2.revoke_security_group_egress().group_id(id);
+        let revoked = revoked.set_security_group_rule_ids(Some(outgoing)).send().await;
+        revoked.map_err(|error| codes::error("ec2 RevokeSecurityGroupEgress", error))?;
+    }
+    Ok(())
 }

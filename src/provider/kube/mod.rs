@@ -4,6 +4,7 @@ pub mod apply;
 pub mod observe;
 pub mod ready;
 pub mod release;
+mod remove;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

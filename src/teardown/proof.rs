@@ -1,0 +1,118 @@
+//! The proof: every kind of the inventory looked for in the world once more, with what was found.
+
+use std::fmt;
+
+use itertools::Itertools;
+use serde::Serialize;
+
+use crate::apply::walk::with_causes;
+use crate::provider::aws::Aws;
+use crate::provider::aws::leftovers::Marks;
+use crate::provider::aws::leftovers::Standing;
+use crate::teardown::Options;
+use crate::teardown::inventory::Entry;
+
+/// What is left of a stack, kind by kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// One row for each kind of the inventory.
+    pub rows: Vec<Row>,
+}
+
+/// What was found of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The kind.
+    pub kind: String,
+    /// How it was looked for.
+    pub looked_for: String,
+    /// How many are left behind.
+    pub found: usize,
+    /// Which.
+    pub names: Vec<String>,
+    /// What was kept because the user asked for it.
+    pub kept: Vec<String>,
+    /// What AWS deletes later by itself, with the day.
+    pub scheduled: Vec<String>,
+    /// Why nothing is known; none when the look succeeded.
+    pub unknown: Option<String>,
+}
+
+impl Proof {
+    /// Whether every kind was looked for and nothing is left behind.
+    pub fn is_clean(&self) -> bool {
+        self.rows.iter().all(|row| row.found == 0 && row.unknown.is_none())
+    }
+}
+
+/// Looks for every kind of the inventory.
+pub async fn prove(aws: &Aws, marks: &Marks, options: &Options) -> Proof {
+    let rows = Entry::ALL.map(|entry| row(aws, marks, options, entry));
+    Proof {
+        rows: futures::future::join_all(rows).await,
+    }
+}
+
+async fn row(aws: &Aws, marks: &Marks, options: &Options, entry: Entry) -> Row {
+    let mut row = Row {
+        kind: entry.name().to_owned(),
+        looked_for: entry.looked_for(aws),
+        found: 0,
+        names: Vec::new(),
+        kept: Vec::new(),
+        scheduled: Vec::new(),
+        unknown: None,
+    };
+    let things = match entry.find(aws, marks).await {
+        Ok(things) => things,
+        Err(error) => {
+            row.unknown = Some(with_causes(&error));
+            return row;
+        }
+    };
+    for thing in things {
+        match thing.standing {
+            Standing::Scheduled(date) => row.scheduled.push(format!("{} on {date}", thing.name)),
+            _ if entry.is_data() && options.keep_data => row.kept.push(thing.name),
+            Standing::There | Standing::Leaving(_) => row.names.push(thing.name),
+        }
+    }
+    row.names.sort();
+    row.found = row.names.len();
+    row
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |text: fn(&Row) -> &str, head: &str| {
+            let longest = self.rows.iter().map(|row| text(row).chars().count()).max();
+            longest.unwrap_or_default().max(head.len())
+        };
+        let kinds = width(|row| &row.kind, "kind");
+        writeln!(f, "{:kinds$}  {:>5}  looked for by", "kind", "found")?;
+        for row in &self.rows {
+            let found = match row.unknown {
+                Some(_) => "?".to_owned(),
+                None => row.found.to_string(),
+            };
+            writeln!(f, "{:kinds$}  {found:>5}  {}", row.kind, row.looked_for)?;
+            let told = [
+                ("left", &row.names),
+                ("kept", &row.kept),
+                ("deleted by AWS", &row.scheduled),
+            ];
+            for (what, names) in told.into_iter().filter(|(_, names)| !names.is_empty()) {
+                writeln!(f, "{:kinds$}         {what}: {}", "", names.iter().join(", "))?;
+            }
+            if let Some(why) = &row.unknown {
+                writeln!(f, "{:kinds$}         not known: {why}", "")?;
+            }
+        }
+        let left: usize = self.rows.iter().map(|row| row.found).sum();
+        match (left, self.is_clean()) {
+            (_, true) => write!(f, "nothing is left behind"),
+            (0, false) => write!(f, "not everything could be looked for"),
+            (left, false) => write!(f, "{left} left behind"),
+        }
+    }
+}
