@@ -195,6 +195,16 @@ impl Events {
     }
 }
 
+/// A duration as people say it, such as `4m 10s`.
+pub fn minutes(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds}s"),
+        (minutes, 0) => format!("{minutes}m"),
+        (minutes, seconds) => format!("{minutes}m {seconds}s"),
+    }
+}
+
 fn as_seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     // Milliseconds are as fine as anything here is known.
     serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tubectl_clock::Clock;
 
+use crate::event::minutes;
 use crate::resource::observed::Readiness;
 
 /// Asked no more often than this: one call a second is what an account's rate limits take from many waits at once.
@@ -74,16 +75,6 @@ pub fn pause(elapsed: Duration, expected: Duration) -> Duration {
     let left = expected.saturating_sub(elapsed);
     let pause = if left > expected / 4 { left / 2 } else { elapsed / 50 };
     pause.clamp(OFTEN, SELDOM)
-}
-
-/// A duration as people say it, such as `4m 10s`.
-pub fn minutes(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match (seconds / 60, seconds % 60) {
-        (0, seconds) => format!("{seconds}s"),
-        (minutes, 0) => format!("{minutes}m"),
-        (minutes, seconds) => format!("{minutes}m {seconds}s"),
-    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apply::wait::minutes;
 use crate::event::Event;
 use crate::event::EventKind;
+use crate::event::minutes;
 
 /// Draws events as lines, with the time since the first one.
 #[derive(Debug, Default)]
