@@ -77,10 +77,19 @@ pub struct Surroundings {
     pub command: Vec<String>,
     /// The container's environment.
     pub environment: BTreeMap<String, String>,
+    /// The service account that the pod runs as; the Kubernetes API takes [`Surroundings::token`] for it.
+    pub service_account: String,
     /// How the program reaches everything else.
     pub connector: Connector,
     /// The time in the pod.
     pub clock: Clock,
+}
+
+impl Surroundings {
+    /// The token that the pod finds at its mounted service account.
+    pub fn token(&self) -> String {
+        crate::kube::api::identity::pod_token(&self.pod.namespace, &self.service_account)
+    }
 }
 
 /// Starts a program.
@@ -275,6 +284,7 @@ impl World {
             pod,
             command: container.command,
             environment: container.environment,
+            service_account: container.service_account,
             connector,
             clock: self.clock(),
         }

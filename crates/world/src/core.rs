@@ -90,6 +90,8 @@ pub struct Container {
     pub command: Vec<String>,
     /// Its environment.
     pub environment: BTreeMap<String, String>,
+    /// The service account that its pod runs as.
+    pub service_account: String,
 }
 
 /// What a new world is made from.

@@ -32,6 +32,7 @@ use crate::kube::Cluster;
 use crate::kube::actors::kinds;
 use crate::kube::network::routes::Backend;
 use crate::kube::network::routes::Listener;
+use crate::kube::store::Name;
 
 /// The cluster that answers for `host`: a name of its services when a pod asks, the name of one of its load balancers.
 pub(crate) fn cluster_for(
@@ -103,6 +104,24 @@ pub(crate) fn endpoint(
         Some((pod.clone(), backend.port))
     });
     Ok(found)
+}
+
+/// Answers a request that the API server passes on to a pod, as `name` or `name:port`.
+pub(crate) fn through_api(scene: &mut Scene<'_>, namespace: &str, target: &str, request: Request) -> Reply {
+    let refused = |text: &str| Reply::Answer(plain(StatusCode::SERVICE_UNAVAILABLE, text));
+    let (name, port) = target.split_once(':').unwrap_or((target, ""));
+    let cluster = &*scene.cluster;
+    let Some(pod) = cluster.store.get(&kinds::POD, namespace, name) else {
+        return Reply::Answer(plain(StatusCode::NOT_FOUND, &format!("pods \"{name}\" not found")));
+    };
+    // Without a port it is the first one of the first container.
+    let first = pod["spec"]["containers"][0]["ports"][0]["containerPort"].as_u64();
+    let port = port.parse().ok().or_else(|| u16::try_from(first?).ok());
+    let backend = port.and_then(|port| routes::backend_of(&cluster.host, &cluster.store, &Name::of(pod), port));
+    match backend {
+        Some(backend) => deliver(scene, &backend, request),
+        None => refused(&format!("no port of pod \"{name}\" to connect to")),
+    }
 }
 
 /// Hands a request to what listens at a pod's port.

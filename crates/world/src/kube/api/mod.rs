@@ -48,6 +48,7 @@ use crate::kube::api::call::Read;
 use crate::kube::api::resources::Customs;
 use crate::kube::api::status::Failure;
 use crate::kube::api::watch::Watches;
+use crate::kube::network;
 
 /// What the API server keeps in memory: open watches and the resources that definitions add. Clients connect again
 /// and definitions are read again, so none of it is stored.
@@ -70,10 +71,11 @@ impl Memory {
     }
 }
 
-/// What comes out of a call: an answer, or a watch.
+/// What comes out of a call: an answer, a watch, or what a pod says.
 enum Outcome {
     Answer(Response),
     Stream(Response, Ticket),
+    Passed(Reply),
 }
 
 /// Answers one request to the API server.
@@ -82,6 +84,7 @@ pub(crate) fn handle(scene: &mut Scene<'_>, request: &Request) -> Reply {
     match answer(scene, request) {
         Ok(Outcome::Answer(response)) => Reply::Answer(response),
         Ok(Outcome::Stream(response, ticket)) => Reply::Stream(response, ticket),
+        Ok(Outcome::Passed(reply)) => reply,
         Err(failure) => Reply::Answer(failure.response()),
     }
 }
@@ -119,10 +122,25 @@ fn answer(scene: &mut Scene<'_>, request: &Request) -> Result<Outcome, Failure> 
     }
 }
 
+/// Passes a request on to a pod, under the path that follows `proxy`.
+fn pass_on(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Reply, Failure> {
+    let uri = call.request.uri();
+    let (_, path) = uri.path().split_once("/proxy").unwrap_or_default();
+    let path = if path.is_empty() { "/" } else { path };
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut request = call.request.clone();
+    *request.uri_mut() = format!("{path}{query}").parse().map_err(|_| Failure::no_such_path())?;
+    request.headers_mut().remove(http::header::AUTHORIZATION);
+    Ok(network::through_api(scene, &call.namespace, &call.name, request))
+}
+
 fn dispatch(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Outcome, Failure> {
     call.check_allowed(&scene.cluster.store)?;
     if call.is_watch() {
         return read::watch(scene, call);
+    }
+    if call.subresource.as_deref() == Some("proxy") && call.resource.plural == "pods" {
+        return Ok(Outcome::Passed(pass_on(scene, call)?));
     }
     let response = match (call.subresource.as_deref(), call.verb()) {
         (Some(name), _) => subresource::answer(scene, call, name)?,

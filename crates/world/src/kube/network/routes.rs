@@ -173,7 +173,13 @@ pub(super) fn running(cluster: &Cluster) -> impl Iterator<Item = (PodName, Conta
         started.map(|container| {
             let command = program::words(container);
             let environment = environment::of(store, pod, container);
-            (pod_name(&cluster.host, pod), Container { command, environment })
+            let service_account = pod["spec"]["serviceAccountName"].as_str().unwrap_or("default");
+            let container = Container {
+                command,
+                environment,
+                service_account: service_account.to_owned(),
+            };
+            (pod_name(&cluster.host, pod), container)
         })
     })
 }
