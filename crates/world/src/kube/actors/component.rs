@@ -28,11 +28,6 @@ impl Component {
             .find_map(|word| word.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
     }
 
-    /// The value of a variable that its specification gives.
-    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        variable(&self.container, name)
-    }
-
     /// The namespace that it runs in.
     pub(crate) fn namespace(&self) -> &str {
         self.deployment["metadata"]["namespace"].as_str().unwrap_or_default()
@@ -77,7 +72,7 @@ pub(crate) fn is_keda_adapter(container: &Value) -> bool {
         .any(|word| word.ends_with("keda-adapter"))
 }
 
-/// Kedify's OTel scaler.
+/// Kedify's `OTel` scaler.
 pub(crate) fn is_otel_scaler(container: &Value) -> bool {
     variable(container, "KEDA_EXTERNAL_SCALER_PORT").is_some()
 }

@@ -87,13 +87,6 @@ pub(crate) fn set(object: &mut Value, now: Timestamp, condition: &Condition<'_>)
     }
 }
 
-/// Takes a condition off.
-pub(crate) fn clear(object: &mut Value, kind: &str) {
-    if let Some(list) = object["status"]["conditions"].as_array_mut() {
-        list.retain(|condition| condition["type"] != kind);
-    }
-}
-
 /// Whether a Deployment says that it is Available.
 pub(crate) fn is_available(store: &Store, namespace: &str, deployment: &str) -> bool {
     store

@@ -1,4 +1,4 @@
-//! DaemonSets: one pod on every node that takes it.
+//! `DaemonSets`: one pod on every node that takes it.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -20,7 +20,7 @@ use crate::kube::store::Name;
 use crate::kube::store::Store;
 use crate::kube::store::marked;
 
-/// Creates the pods of DaemonSets.
+/// Creates the pods of `DaemonSets`.
 pub(super) const ACTOR: Actor = Actor {
     name: "daemonset",
     watches: &[kinds::DAEMON_SET, kinds::POD, kinds::NODE],

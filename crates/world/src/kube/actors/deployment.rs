@@ -1,4 +1,4 @@
-//! Deployments: one ReplicaSet for each template, and the replicas moved from the old ones to the new.
+//! Deployments: one `ReplicaSet` for each template, and the replicas moved from the old ones to the new.
 
 use std::sync::Arc;
 

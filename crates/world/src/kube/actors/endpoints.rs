@@ -19,7 +19,7 @@ use crate::kube::store::Name;
 use crate::kube::store::Store;
 use crate::kube::store::marked;
 
-/// Writes Endpoints and EndpointSlices of services with a selector.
+/// Writes Endpoints and `EndpointSlices` of services with a selector.
 pub(super) const ACTOR: Actor = Actor {
     name: "endpoints",
     watches: &[kinds::SERVICE, kinds::POD],

@@ -73,7 +73,7 @@ impl Owners {
         match after {
             None => self.suspect_dependents(pod::uid(object)),
             Some(after) => {
-                let old = before.map(|before| owner::references(before));
+                let old = before.map(owner::references);
                 if !unowned(Some(after)) && old != Some(owner::references(after)) {
                     self.suspect(kind, after);
                 }

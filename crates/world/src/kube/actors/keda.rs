@@ -263,7 +263,7 @@ fn read_fallback(fallback: &Value) -> Option<keda::Fallback> {
     })
 }
 
-/// Makes the HorizontalPodAutoscaler that an object asks for, or takes it away while the object is paused.
+/// Makes the `HorizontalPodAutoscaler` that an object asks for, or takes it away while the object is paused.
 fn write_autoscaler(scene: &mut Scene<'_>, object: &Value, parsed: &keda::ScaledObject) {
     let name = Name::of(object);
     let Some(wanted) = keda::autoscaler(parsed) else {

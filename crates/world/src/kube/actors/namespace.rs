@@ -228,7 +228,7 @@ fn contents(store: &Store, namespace: &str) -> Vec<(GroupKind, Name)> {
         let objects = store.list_in(kind, namespace);
         objects.map(|object| (kind.clone(), Name::of(object))).collect()
     };
-    store.kinds().flat_map(|kind| named(kind)).collect()
+    store.kinds().flat_map(named).collect()
 }
 
 fn remaining_content(remaining: &[(GroupKind, Name)]) -> String {

@@ -52,11 +52,6 @@ fn remove_pods(scene: &mut Scene<'_>, node: &str) {
     }
 }
 
-/// Whether a node says that it is Ready.
-pub(crate) fn ready(node: &Value) -> bool {
-    super::condition::holds(node, "Ready")
-}
-
 /// Sets or takes off a taint.
 pub(crate) fn set_taint(node: &mut Value, key: &str, effect: &str, present: bool) {
     let mut taints = list(&node["spec"]["taints"]).to_vec();

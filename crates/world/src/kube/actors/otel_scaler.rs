@@ -1,4 +1,4 @@
-//! Kedify's OTel scaler: samples come in on one port, KEDA asks on another.
+//! Kedify's `OTel` scaler: samples come in on one port, KEDA asks on another.
 //!
 //! What it remembers is its pod's: a new pod begins with nothing.
 

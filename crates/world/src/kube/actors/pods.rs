@@ -58,11 +58,6 @@ impl Pods {
         self.by_node.get(node).into_iter().flatten()
     }
 
-    /// The nodes that pods are bound to; such a node may be gone.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = &str> {
-        self.by_node.keys().map(String::as_str)
-    }
-
     /// What the pods of a node request together.
     pub(crate) fn used(&self, node: &str) -> Amounts {
         self.used.get(node).cloned().unwrap_or_default()

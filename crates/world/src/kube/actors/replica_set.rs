@@ -1,4 +1,4 @@
-//! ReplicaSets: as many pods as they should have, and which of them go first.
+//! `ReplicaSets`: as many pods as they should have, and which of them go first.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::kube::actors::selector;
 use crate::kube::store::Name;
 use crate::kube::store::marked;
 
-/// Creates and deletes the pods of ReplicaSets.
+/// Creates and deletes the pods of `ReplicaSets`.
 pub(super) const ACTOR: Actor = Actor {
     name: "replicaset",
     watches: &[kinds::REPLICA_SET, kinds::POD],

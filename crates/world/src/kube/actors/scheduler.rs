@@ -115,7 +115,7 @@ fn score(candidate: &Candidate, wanted: &Amounts) -> i64 {
         let capacity = candidate.capacity.get(name).max(1);
         (candidate.free.get(name) - wanted.get(name)).saturating_mul(1000) / capacity
     };
-    (share("cpu") + share("memory").min(1000)) / 2
+    i64::midpoint(share("cpu"), share("memory").min(1000))
 }
 
 /// Whether a node takes pods of this template at all, whatever room it has.

@@ -1,4 +1,4 @@
-//! StatefulSets: numbered pods, one after the other, each with its volume claims.
+//! `StatefulSets`: numbered pods, one after the other, each with its volume claims.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,7 +18,7 @@ use crate::kube::actors::selector::list;
 use crate::kube::store::Name;
 use crate::kube::store::marked;
 
-/// Creates and deletes the pods of StatefulSets.
+/// Creates and deletes the pods of `StatefulSets`.
 pub(super) const ACTOR: Actor = Actor {
     name: "statefulset",
     watches: &[kinds::STATEFUL_SET, kinds::POD],

@@ -180,7 +180,7 @@ fn release(scene: &mut Scene<'_>) -> bool {
         }
         if volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain" {
             store.change(&kinds::PERSISTENT_VOLUME, "", &name, |volume| {
-                volume["status"]["phase"] = json!("Released")
+                volume["status"]["phase"] = json!("Released");
             });
             continue;
         }

@@ -1,4 +1,4 @@
-//! A model server in a pod: OpenAI's API, `/health` and `/metrics` in front of one engine.
+//! A model server in a pod: `OpenAI`'s API, `/health` and `/metrics` in front of one engine.
 //!
 //! The engine says when a request is done; what the answer reads is made up here, the same for the same prompt.
 

@@ -29,7 +29,7 @@ use crate::kube::store::seconds;
 use crate::models::hpa;
 use crate::models::hpa::Milli;
 
-/// Syncs every HorizontalPodAutoscaler.
+/// Syncs every `HorizontalPodAutoscaler`.
 pub(super) const ACTOR: Actor = Actor {
     name: "autoscaler",
     watches: &[kinds::AUTOSCALER],

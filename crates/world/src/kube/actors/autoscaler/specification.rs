@@ -1,4 +1,4 @@
-//! HorizontalPodAutoscalers as JSON, and as the model reads them.
+//! `HorizontalPodAutoscalers` as JSON, and as the model reads them.
 
 use jiff::SignedDuration;
 use serde_json::Value;

@@ -44,7 +44,7 @@ impl Job {
     }
 }
 
-/// The text of the configuration that a container's `--config` names, from the ConfigMap that is mounted there.
+/// The text of the configuration that a container's `--config` names, from the `ConfigMap` that is mounted there.
 pub(super) fn find(store: &Store, pod: &Value, container: &Value) -> Option<String> {
     let words = program::words(container);
     let path = words.iter().enumerate().find_map(|(index, word)| {

@@ -1,6 +1,6 @@
 //! The OpenTelemetry collector: it finds pods, scrapes them and sends on what it was told to.
 //!
-//! Everything comes from the configuration in its ConfigMap, as it was when its container started. A wrong namespace,
+//! Everything comes from the configuration in its `ConfigMap`, as it was when its container started. A wrong namespace,
 //! label, port or metric name means that nothing is sent, and without the right to list pods there is nothing to scrape.
 
 mod configuration;

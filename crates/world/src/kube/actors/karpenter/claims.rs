@@ -1,4 +1,4 @@
-//! NodeClaims: launched, registered, initialized; and, when they go, drained and terminated.
+//! `NodeClaims`: launched, registered, initialized; and, when they go, drained and terminated.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! EC2NodeClasses: the subnets, groups and profile that they find or make, and what they leave when they go.
+//! `EC2NodeClasses`: the subnets, groups and profile that they find or make, and what they leave when they go.
 
 use jiff::Timestamp;
 use serde_json::Value;

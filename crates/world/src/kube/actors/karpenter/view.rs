@@ -20,7 +20,6 @@ use crate::kube::actors::pod;
 use crate::kube::actors::quantity::Amounts;
 use crate::kube::actors::selector;
 use crate::kube::actors::selector::list;
-use crate::kube::actors::site;
 use crate::kube::store::Name;
 use crate::kube::store::marked;
 use crate::models::karpenter;

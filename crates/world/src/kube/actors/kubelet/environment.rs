@@ -1,4 +1,4 @@
-//! A container's environment: plain values, fields of the pod, ConfigMaps and Secrets.
+//! A container's environment: plain values, fields of the pod, `ConfigMaps` and Secrets.
 
 use std::collections::BTreeMap;
 

@@ -16,7 +16,7 @@ enum Size {
     Small,
     /// A controller: tens to hundreds of megabytes.
     Usual,
-    /// CUDA and PyTorch: eight to ten gigabytes.
+    /// CUDA and `PyTorch`: eight to ten gigabytes.
     Huge,
 }
 

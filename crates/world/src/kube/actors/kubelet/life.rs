@@ -247,20 +247,19 @@ impl Container {
                     happenings.push(Happening::normal("Started", format!("Started container {}", self.name)));
                     Stage::Running(Run::begin(scene, pod, specification))
                 }
-                Stage::Running(run) => match run.end.clone().filter(|exit| exit.at <= now) {
-                    Some(exit) => {
+                Stage::Running(run) => {
+                    if let Some(exit) = run.end.clone().filter(|exit| exit.at <= now) {
                         if let Some(probe) = &exit.probe {
                             let message = format!("Container {} failed {probe} probe, will be restarted", self.name);
                             happenings.push(Happening::warning("Killing", message));
                         }
                         self.after(pod, specification, exit, happenings)
-                    }
-                    None => {
+                    } else {
                         run.is_started = run.started.is_some_and(|at| at <= now);
                         run.is_ready = run.ready.is_some_and(|at| at <= now);
                         return;
                     }
-                },
+                }
                 _ => return,
             };
         }
@@ -278,7 +277,7 @@ impl Container {
             return Stage::Exited(exit);
         }
         self.restarts += 1;
-        let wait = Duration::from_secs(10 << (self.restarts - 1).min(5)).min(Duration::from_secs(300));
+        let wait = Duration::from_secs(10 << (self.restarts - 1).min(5)).min(Duration::from_mins(5));
         let until = later(
             exit.at,
             if self.restarts == 1 {

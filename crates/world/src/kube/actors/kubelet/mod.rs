@@ -44,7 +44,7 @@ pub(super) const ACTOR: Actor = Actor {
 /// of a large rollout change together.
 const STEP: i64 = 200;
 
-/// How often a pod that lacks a ConfigMap, a Secret or an image looks again.
+/// How often a pod that lacks a `ConfigMap`, a Secret or an image looks again.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What the kubelets remember.
