@@ -89,7 +89,11 @@ fn reconcile(scene: &mut Scene<'_>, name: &Name) -> Option<Timestamp> {
 
 fn hash(template: &Value) -> String {
     let digest = Sha256::digest(template.to_string().as_bytes());
-    digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+    let number = digest
+        .iter()
+        .take(5)
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{number:010x}")
 }
 
 /// The template with the tolerations that every daemon has.
@@ -126,7 +130,7 @@ fn create(scene: &mut Scene<'_>, set: &Value, template: &Value, node: &str) {
     let name = Name::of(set);
     let pod_name = format!("{}-{}", name.name, scene.random.suffix(5));
     let owners = owner::controlled_by(set);
-    let mut pod = pod::from_template(template, &pod_name, &name.namespace, owners);
+    let mut pod = pod::from_template(template, &pod_name, &name.namespace, &owners);
     pod["metadata"]["generateName"] = json!(format!("{}-", name.name));
     let affinity = &mut pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     *affinity = json!({"nodeSelectorTerms": [

@@ -89,10 +89,10 @@ impl Owners {
         }
     }
 
-    fn depend(&mut self, kind: &GroupKind, object: &Value, owner: &str, owned: bool) {
+    fn depend(&mut self, kind: &GroupKind, object: &Value, owner: &str, holds: bool) {
         let place = place(kind, object);
         let dependents = self.dependents.entry(owner.to_owned()).or_default();
-        if owned {
+        if holds {
             dependents.insert(place);
         } else {
             dependents.remove(&place);

@@ -88,7 +88,7 @@ fn create(scene: &mut Scene<'_>, job: &Value, index: usize) {
     let name = Name::of(job);
     let pod_name = format!("{}-{}", name.name, scene.random.suffix(5));
     let owners = owner::controlled_by(job);
-    let mut pod = pod::from_template(&job["spec"]["template"], &pod_name, &name.namespace, owners);
+    let mut pod = pod::from_template(&job["spec"]["template"], &pod_name, &name.namespace, &owners);
     for prefix in ["batch.kubernetes.io/", ""] {
         pod["metadata"]["labels"][format!("{prefix}job-name")] = json!(name.name);
         pod["metadata"]["labels"][format!("{prefix}controller-uid")] = json!(pod::uid(job));

@@ -302,6 +302,10 @@ fn write_autoscaler(scene: &mut Scene<'_>, object: &Value, parsed: &keda::Scaled
 }
 
 /// One pass of the scale loop, if it is time for one.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "every run of an actor says when it wants to run again"
+)]
 fn poll(scene: &mut Scene<'_>, name: &Name, object: &Value, parsed: &keda::ScaledObject) -> Option<Timestamp> {
     let uid = pod::uid(object).to_owned();
     let (mut state, next) = scene.cluster.actors.scaled_objects.remove(&uid).unwrap_or_default();

@@ -302,14 +302,17 @@ fn make(scene: &mut Scene<'_>, wish: &Wish, cluster: &str, made: &mut Made) -> R
 /// The names that the controller gives: readable parts, and ten digits that tell apart.
 fn physical(name: &Name, uid: &str) -> String {
     let digest = Sha256::digest(uid.as_bytes());
-    let digits: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    let number = digest
+        .iter()
+        .take(5)
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     let part = |text: &str| {
         text.chars()
             .filter(char::is_ascii_alphanumeric)
             .take(8)
             .collect::<String>()
     };
-    format!("k8s-{}-{}-{digits}", part(&name.namespace), part(&name.name))
+    format!("k8s-{}-{}-{number:010x}", part(&name.namespace), part(&name.name))
 }
 
 /// The cluster's VPC, and one subnet of each zone that is tagged for such a load balancer.

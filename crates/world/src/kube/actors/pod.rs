@@ -78,7 +78,7 @@ fn requests_of(container: &Value) -> Amounts {
 }
 
 /// A new pod from a template.
-pub(crate) fn from_template(template: &Value, name: &str, namespace: &str, owners: Value) -> Value {
+pub(crate) fn from_template(template: &Value, name: &str, namespace: &str, owners: &Value) -> Value {
     let mut metadata = json!({"name": name, "namespace": namespace, "ownerReferences": owners});
     for field in ["labels", "annotations", "finalizers"] {
         if let Some(value) = template["metadata"].get(field) {

@@ -90,7 +90,7 @@ fn create(scene: &mut Scene<'_>, set: &Value) {
         &set["spec"]["template"],
         &pod_name,
         &name.namespace,
-        owner::controlled_by(set),
+        &owner::controlled_by(set),
     );
     pod["metadata"]["generateName"] = json!(format!("{prefix}-"));
     scene.cluster.store.create(&kinds::POD, pod, scene.now, scene.random);

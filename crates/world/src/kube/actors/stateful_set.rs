@@ -68,7 +68,7 @@ fn create(scene: &mut Scene<'_>, set: &Value, ordinal: usize) {
     let name = Name::of(set);
     let pod_name = format!("{}-{ordinal}", name.name);
     let owners = owner::controlled_by(set);
-    let mut pod = pod::from_template(&set["spec"]["template"], &pod_name, &name.namespace, owners);
+    let mut pod = pod::from_template(&set["spec"]["template"], &pod_name, &name.namespace, &owners);
     pod["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"] = json!(pod_name);
     pod["metadata"]["labels"]["apps.kubernetes.io/pod-index"] = json!(ordinal.to_string());
     pod["spec"]["hostname"] = json!(pod_name);

@@ -53,6 +53,10 @@ const WORKLOADS: &[Workload] = &[
 ];
 
 /// Creates what an add-on needs, and deletes it when the add-on is gone.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "every run of an actor says when it wants to run again"
+)]
 pub(super) fn reconcile(scene: &mut Scene<'_>) -> Option<Timestamp> {
     let name = scene.cluster.name.clone();
     let site = crate::kube::actors::site(scene);

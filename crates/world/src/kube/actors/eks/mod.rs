@@ -43,6 +43,10 @@ pub(super) struct Registration<'a> {
     pub(super) gpus: u32,
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "every run of an actor says when it wants to run again"
+)]
 fn follow_machines(scene: &mut Scene<'_>) -> Option<Timestamp> {
     for (instance, labels, taints) in groups(scene) {
         let registration = Registration {

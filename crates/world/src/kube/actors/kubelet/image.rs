@@ -40,7 +40,7 @@ pub(super) fn pull(scene: &mut Scene<'_>, container: &Value, node: &str) -> Opti
     if present {
         return always.then(|| scene.random.seconds(0.2, 0.4, 1.0));
     }
-    let random = &mut scene.random;
+    let random = &mut *scene.random;
     Some(match (size(image), method(&scene.cluster.store, node)) {
         (Size::Small, _) => random.seconds(0.8, 1.4, 3.0),
         (Size::Usual, _) => random.seconds(2.0, 3.5, 8.0),
