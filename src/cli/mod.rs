@@ -79,13 +79,10 @@ fn run_rehearsal(arguments: &Rehearse, output: Output) -> Result<(), Failure> {
             }
         };
         let cache = Utf8PathBuf::from(std::env::temp_dir().to_string_lossy().into_owned()).join("tubectl-cache");
-        let work = async {
-            let result = rehearse::rehearse(&world, &files, &settings, cache, events).await;
-            result
-        };
+        let work = rehearse::rehearse(&world, &files, &settings, cache, events);
         tokio::select! {
             biased;
-            (result, ()) = async { tokio::join!(work, view) } => result,
+            (proof, ()) = async { tokio::join!(work, view) } => proof.map(|proof| output.data(&proof)),
             () = world.run() => unreachable!("a world runs until it is dropped"),
         }
     })

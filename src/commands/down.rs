@@ -11,7 +11,10 @@ use crate::teardown::Report;
 
 /// Takes the stack away; what is gone is written down.
 pub async fn take_down(context: &Context, session: &Session, options: &Options) -> Result<Report, Failure> {
-    session.journal.begin(&session.aws.owner.instance).map_err(Failure::yours)?;
+    session
+        .journal
+        .begin(&session.aws.owner.instance)
+        .map_err(Failure::yours)?;
     let observed = session.aws.observe().await.map_err(failed)?;
     let kube = session.kube(context, &observed)?;
     let report = teardown::take_down(&session.aws, kube.as_ref(), options, &context.events, &context.cancel).await;
@@ -29,8 +32,16 @@ pub fn verdict(context: &Context, report: &Report) -> Result<(), Failure> {
     }
     if context.cancel.is_draining() {
         let what = "stopped before everything was taken away";
-        return Err(Failure::said(FailureKind::Interrupted, what, "run it again: it goes on where it was"));
+        return Err(Failure::said(
+            FailureKind::Interrupted,
+            what,
+            "run it again: it goes on where it was",
+        ));
     }
     let what = "everything was looked for, and something is left behind: see the table";
-    Err(Failure::said(FailureKind::LeftBehind, what, "run it again, or remove what the table names"))
+    Err(Failure::said(
+        FailureKind::LeftBehind,
+        what,
+        "run it again, or remove what the table names",
+    ))
 }

@@ -2,6 +2,7 @@
 //! compose each other.
 
 pub mod context;
+pub mod down;
 pub mod session;
 
 mod perform;

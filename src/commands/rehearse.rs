@@ -9,6 +9,7 @@ use crate::clients::Clients;
 use crate::commands::context::Context;
 use crate::commands::context::Home;
 use crate::commands::context::WorldName;
+use crate::commands::down;
 use crate::commands::session::Session;
 use crate::commands::up;
 use crate::error::Failure;
@@ -17,6 +18,7 @@ use crate::stack::load;
 use crate::stack::load::Files;
 use crate::stack::load::Settings;
 use crate::state::store::Store;
+use crate::teardown::Options;
 
 /// The account of a world in this process.
 const ACCOUNT: &str = "123456789012";
@@ -38,14 +40,14 @@ pub fn core(seed: u64) -> Core {
     })
 }
 
-/// Rehearses a stack.
+/// Rehearses a stack: from an empty account to an empty account; gives the proof.
 pub async fn rehearse(
     world: &World,
     files: &Files,
     settings: &Settings,
     cache: camino::Utf8PathBuf,
     events: Events,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let region = load::region(files, settings).map_err(Failure::yours)?;
     let context = Context {
         world: WorldName::Local,
@@ -58,10 +60,18 @@ pub async fn rehearse(
             cache,
         },
     };
-    let session = Session::open(&context, "up", files, settings).await?;
-    let look = session.look(&context).await?;
-    let outcome = up::apply(&context, &session, &look).await?;
-    up::verdict(&context, &outcome)
+    raise(&context, files, settings).await?;
+    let session = Session::open(&context, "down", files, settings).await?;
+    let report = down::take_down(&context, &session, &Options::default()).await?;
+    down::verdict(&context, &report)?;
+    Ok(report.proof.to_string())
+}
+
+async fn raise(context: &Context, files: &Files, settings: &Settings) -> Result<(), Failure> {
+    let session = Session::open(context, "up", files, settings).await?;
+    let look = session.look(context).await?;
+    let outcome = up::apply(context, &session, &look).await?;
+    up::verdict(context, &outcome)
 }
 
 /// The programs that run in pods of the world.
