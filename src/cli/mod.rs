@@ -1,48 +1,56 @@
 //! The command line: arguments in, exit code out.
 
+mod args;
+mod env;
+mod runtime;
+
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use camino::Utf8PathBuf;
+use clap::CommandFactory;
 use clap::Parser;
 use tubectl_clock::Clock;
 use tubectl_world::connect::World;
 
+use crate::cli::args::Arguments;
+use crate::cli::args::Command;
+use crate::cli::env::Environment;
+use crate::commands::args::Rehearse;
+use crate::commands::check;
+use crate::commands::completions;
+use crate::commands::context::Home;
+use crate::commands::graph;
 use crate::commands::rehearse;
+use crate::commands::render;
+use crate::commands::schema;
+use crate::commands::stack;
+use crate::commands::state;
+use crate::commands::unlock;
 use crate::error::Failure;
 use crate::error::Kind;
 use crate::event::Events;
-use crate::stack::load;
-use crate::ui::lines::Lines;
+use crate::ui::output::Format;
 use crate::ui::output::Output;
 
-/// From an empty AWS account to a live Kubernetes autoscaling demo, and back to an empty account
-#[derive(Debug, Parser)]
-#[command(name = "tubectl", version, max_term_width = 100)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Command {
-    /// Play up, the show and down in virtual time, against the local world
-    Rehearse(Rehearse),
-}
-
-#[derive(Debug, clap::Args)]
-struct Rehearse {
-    /// Stack to rehearse: a shipped one's name, or a folder with a stack.yaml
-    stack: Option<String>,
-    /// Seed of all chance
-    #[arg(long, default_value_t = 7)]
-    seed: u64,
+/// The whole command line, for its documentation.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let output = Output::default();
-    match run(arguments, output) {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let output = Output {
+        quiet: arguments.global.quiet,
+    };
+    runtime::log(arguments.global.verbose);
+    // A panic was told on stderr already; what is left is the exit code of a bug.
+    let result = catch_unwind(AssertUnwindSafe(|| run(arguments, output)));
+    match result.unwrap_or_else(|_| Err(panicked())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.error(&failure.report());
@@ -52,38 +60,79 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
+    let format = if arguments.global.json {
+        Format::Json
+    } else {
+        Format::Text
+    };
+    let environment = || Environment::read().map_err(Failure::yours);
+    let home = || environment().map(|environment| Home::Folder(environment.home));
     match arguments.command {
-        Command::Rehearse(rehearse) => run_rehearsal(&rehearse, output),
+        Command::Rehearse(arguments) => run_rehearsal(&arguments, &environment()?, format, output),
+        Command::Check(arguments) => runtime::in_virtual_time(0, check::run(&arguments, &home()?, format, output)),
+        Command::Graph(arguments) => runtime::in_virtual_time(0, graph::run(&arguments, &home()?, output)),
+        Command::Render(arguments) => runtime::in_virtual_time(0, render::run(&arguments, &home()?, format, output)),
+        Command::Stack(arguments) => stack::run(&arguments, format, output),
+        Command::State(arguments) => state::run(&arguments, &environment()?.home, format, output),
+        Command::Unlock(arguments) => unlock::run(&arguments, &environment()?.home, output),
+        Command::Schema(arguments) => {
+            schema::run(arguments, output);
+            Ok(())
+        }
+        Command::Completions(arguments) => {
+            completions::run(arguments, command(), output);
+            Ok(())
+        }
     }
 }
 
-fn run_rehearsal(arguments: &Rehearse, output: Output) -> Result<(), Failure> {
-    let files = load::find(arguments.stack.as_deref(), camino::Utf8Path::new(".")).map_err(Failure::yours)?;
-    let settings = load::Settings::default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
-    let runtime = runtime.map_err(|error| Failure::said(Kind::Bug, error.to_string(), "report it"))?;
-    fastrand::seed(arguments.seed);
-    runtime.block_on(async {
+fn run_rehearsal(
+    arguments: &Rehearse,
+    environment: &Environment,
+    format: Format,
+    output: Output,
+) -> Result<(), Failure> {
+    let (files, settings) = arguments.stack.read()?;
+    let cache = environment.home.join("cache");
+    runtime::in_virtual_time(arguments.seed, async {
         let clock = Clock::starting_at(rehearse::begins());
         let world = World::new(rehearse::core(arguments.seed), clock, rehearse::programs());
-        let (events, mut heard) = Events::channel(clock);
-        let view = async {
-            let mut lines = Lines::default();
-            while let Some(event) = heard.recv().await {
-                if let Some(line) = lines.line(&event) {
-                    output.narrate(&line);
-                }
-            }
-        };
-        let cache = Utf8PathBuf::from(std::env::temp_dir().to_string_lossy().into_owned()).join("tubectl-cache");
+        let (events, heard) = Events::channel(clock);
+        let view = runtime::show(heard, format, output);
         let work = rehearse::rehearse(&world, &files, &settings, cache, events);
         tokio::select! {
             biased;
-            (proof, ()) = async { tokio::join!(work, view) } => proof.map(|proof| output.data(&proof)),
+            (proof, ()) = async { tokio::join!(work, view) } => proof.map(|proof| match format {
+                Format::Text => output.data(&proof),
+                // The events said it all; a table would break their lines.
+                Format::Json => {}
+            }),
             () = world.run() => unreachable!("a world runs until it is dropped"),
         }
     })
+}
+
+/// Help and version are what was asked for; everything else is the user's to fix.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render().ansi().to_string();
+    let output = Output::default();
+    if error.use_stderr() {
+        output.error(&text);
+        return ExitCode::from(Kind::Yours.exit_code());
+    }
+    output.data(&text);
+    ExitCode::SUCCESS
+}
+
+fn panicked() -> Failure {
+    let next = "run it again: nothing was lost; and report it with what it printed";
+    Failure::said(Kind::Bug, "tubectl came to a state that cannot be", next)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::command().debug_assert();
+    }
 }

@@ -75,12 +75,16 @@ impl Home {
         }
     }
 
-    /// Where charts are kept.
-    pub fn charts(&self) -> Utf8PathBuf {
-        match self {
-            Self::Folder(folder) => folder.join("cache/charts"),
+    /// Where charts are kept. The local world's stand-ins have the names of real charts, and so a place of their own.
+    pub fn charts(&self, world: WorldName) -> Utf8PathBuf {
+        let folder = match self {
+            Self::Folder(folder) => folder.join("cache"),
             Self::Memory { cache, .. } => cache.clone(),
-        }
+        };
+        folder.join(match world {
+            WorldName::Local => "stand-ins",
+            WorldName::Aws => "charts",
+        })
     }
 
     fn stack_folder(&self, world: WorldName, account: &str, region: &str, stack: &str) -> Utf8PathBuf {

@@ -1,12 +1,24 @@
 //! The verbs, one a file: arguments with their help, then the steps by name. Commands compose the rooms; rooms do not
 //! compose each other.
 
+pub mod args;
 pub mod context;
 pub mod down;
 pub mod session;
 
 mod perform;
 
+pub mod offline;
+pub mod stands;
+
+pub mod check;
+pub mod completions;
+pub mod graph;
 pub mod plan;
 pub mod rehearse;
+pub mod render;
+pub mod schema;
+pub mod stack;
+pub mod state;
+pub mod unlock;
 pub mod up;

@@ -172,7 +172,7 @@ impl Session {
     }
 
     async fn charts(&self, context: &Context) -> Result<BTreeMap<String, Chart>, Failure> {
-        let cache = Cache::new(context.home.charts().as_std_path());
+        let cache = Cache::new(context.home.charts(context.world).as_std_path());
         let transport = context.clients.transport();
         let send = move |request| {
             let transport = transport.clone();

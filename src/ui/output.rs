@@ -2,6 +2,16 @@
 
 use std::io::Write;
 
+/// How data is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one document, or one line for each event.
+    Json,
+}
+
 /// Where output goes, and how much of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Output {
@@ -20,6 +30,12 @@ impl Output {
         if !self.quiet {
             write_to(anstream::stderr().lock(), text);
         }
+    }
+
+    /// Writes a question to stderr, quiet or not; the answer goes on the same line.
+    pub fn ask(self, question: &str) {
+        let mut stream = anstream::stderr().lock();
+        write!(stream, "{question}").and_then(|()| stream.flush()).ok();
     }
 
     /// Writes an error to stderr, quiet or not.

@@ -1,0 +1,70 @@
+//! What may be typed. The arguments of each command are in its own file.
+
+use clap::ArgAction;
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::commands::args::Rehearse;
+use crate::commands::check::Check;
+use crate::commands::completions::Completions;
+use crate::commands::graph::Dot;
+use crate::commands::render::Render;
+use crate::commands::schema::Schema;
+use crate::commands::stack::Stacks;
+use crate::commands::state::States;
+use crate::commands::unlock::Unlock;
+
+/// From an empty AWS account to a live Kubernetes autoscaling demo, and back to an empty account
+///
+/// Rehearse the whole show on this machine, without any account: tubectl rehearse tube
+#[derive(Debug, Parser)]
+#[command(name = "tubectl", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+const AFTER_HELP: &str = "\
+Environment: TUBECTL_HOME is where state, cache and the local world are kept, TUBECTL_ON the default of --on.
+
+Exit codes: 0 done, 1 a check failed, 2 yours to fix, 3 partly done, 4 something is left behind, 70 a bug, 130 interrupted.";
+
+/// What every command takes.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Global {
+    /// Print JSON: one document, or one line for each event
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Leave narration out; data, questions and errors stay
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Write a debug log to stderr; twice for the libraries' own
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Play up, the show and down in virtual time: seconds, and no account
+    Rehearse(Rehearse),
+    /// Report every mistake of a stack at once
+    Check(Check),
+    /// Print who waits for whom in Graphviz's language, and what takes longest
+    Graph(Dot),
+    /// Print the Kubernetes objects of a stack
+    Render(Render),
+    /// List and show stacks
+    Stack(Stacks),
+    /// List and show what is known of the stacks that stand
+    State(States),
+    /// Take off the lease that another process left
+    Unlock(Unlock),
+    /// Print the JSON Schema of a stack's files
+    Schema(Schema),
+    /// Print completions for a shell
+    Completions(Completions),
+}

@@ -1,0 +1,55 @@
+//! Where commands run: one thread, in real or in virtual time, with somebody who listens to events.
+
+use std::future::Future;
+
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tracing_subscriber::EnvFilter;
+
+use crate::error::Failure;
+use crate::error::Kind;
+use crate::event::Event;
+use crate::ui::lines::Lines;
+use crate::ui::output::Format;
+use crate::ui::output::Output;
+
+/// Runs work in virtual time: waiting advances it at once, and the same seed gives the same chance.
+pub(crate) fn in_virtual_time<T>(seed: u64, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    fastrand::seed(seed);
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.map_err(|error| bug(&error))?.block_on(work)
+}
+
+/// Shows events as they happen, until nobody sends any more: lines of narration, or of JSON as data.
+pub(crate) async fn show(mut heard: UnboundedReceiver<Event>, format: Format, output: Output) {
+    let mut lines = Lines::default();
+    while let Some(event) = heard.recv().await {
+        match format {
+            Format::Json => output.data(&serde_json::to_string(&event).expect("events are plain data")),
+            Format::Text => {
+                if let Some(line) = lines.line(&event) {
+                    output.narrate(&line);
+                }
+            }
+        }
+    }
+}
+
+/// Writes the debug log to stderr: ours, or everybody's.
+pub(crate) fn log(verbose: u8) {
+    let filter = match verbose {
+        0 => return,
+        1 => "warn,tubectl=debug,tubectl_world=debug,tubectl_chart=debug",
+        _ => "debug",
+    };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    // A second subscriber can only be one of a test in the same process; the first goes on.
+    log.try_init().ok();
+}
+
+fn bug(error: &dyn std::error::Error) -> Failure {
+    Failure::said(Kind::Bug, error.to_string(), "run it again; if it stays, report it")
+}

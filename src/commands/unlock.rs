@@ -1,0 +1,61 @@
+//! `tubectl unlock`: whose lease a stack has, and taking it off.
+
+use camino::Utf8Path;
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::commands::args::ConsentArguments;
+use crate::commands::args::On;
+use crate::commands::context::Home;
+use crate::commands::stands;
+use crate::error::Failure;
+use crate::error::Kind;
+use crate::state::lock;
+use crate::ui::confirm::confirm;
+use crate::ui::output::Output;
+
+/// The arguments of `unlock`.
+#[derive(Clone, Debug, Args)]
+pub struct Unlock {
+    /// Stack to unlock
+    #[arg(value_name = "STACK", default_value = "tube")]
+    pub stack: String,
+    /// World it stands in, where it stands in two
+    #[arg(long, value_name = "WORLD")]
+    pub on: Option<On>,
+    /// Whether to ask.
+    #[command(flatten)]
+    pub consent: ConsentArguments,
+}
+
+/// Shows whose lease it is, and takes it off.
+pub fn run(arguments: &Unlock, home: &Utf8Path, output: Output) -> Result<(), Failure> {
+    let stand = stands::one(home, &arguments.stack, arguments.on)?;
+    let path = stand.lease(&Home::Folder(home.to_owned()));
+    let lease = path.as_deref().map(lock::read).transpose().map_err(|error| {
+        Failure::said(
+            Kind::Yours,
+            error.to_string(),
+            "make the file readable, then run it again",
+        )
+    })?;
+    let held = lease.flatten().filter(|lease| lease.expires > Timestamp::UNIX_EPOCH);
+    let (Some(path), Some(lease)) = (path, held) else {
+        output.narrate(&format!("nobody holds `{}` in {}", stand.stack, stand.place()));
+        return Ok(());
+    };
+    let owner = &lease.owner;
+    output.narrate(&format!(
+        "`{}` holds `{}` in {}: process {} on {}, until {}",
+        owner.command,
+        stand.stack,
+        stand.place(),
+        owner.process,
+        owner.host,
+        lease.expires.strftime("%Y-%m-%d %H:%M:%S UTC"),
+    ));
+    confirm(output, arguments.consent.yes.into(), "Take the lease off?")?;
+    lock::unlock(&path).map_err(Failure::yours)?;
+    output.narrate("the lease is off; if that process still runs, it stops before its next step");
+    Ok(())
+}
