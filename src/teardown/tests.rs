@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use aws_sdk_ec2::types as ec2;
 use aws_sdk_s3::primitives::ByteStream;
+use serde_json::Value;
+use serde_json::json;
+use tubectl_chart::release::Record;
+use tubectl_chart::release::Stamp;
+use tubectl_chart::release::Status;
 use tubectl_clock::Clock;
 use tubectl_world::Core;
 use tubectl_world::Settings;
@@ -15,6 +20,7 @@ use tubectl_world::connect::World;
 
 use super::*;
 use crate::clients::Clients;
+use crate::event::EventKind;
 use crate::provider::aws::Place;
 use crate::provider::aws::tags::Owner;
 use crate::resource::id::ResourceId;
@@ -81,10 +87,16 @@ async fn in_world<T>(world: &World, work: impl Future<Output = T>) -> T {
 }
 
 async fn down(ground: &Ground, aws: &Aws, options: &Options) -> Report {
-    let (events, _listening) = Events::channel(ground.clock);
-    take_down(aws, None, options, &events, &Cancel::default())
-        .await
-        .unwrap()
+    down_with(ground, aws, None, options).await.0
+}
+
+/// Takes a stack away; gives what was told meanwhile, too.
+async fn down_with(ground: &Ground, aws: &Aws, kube: Option<&Kube>, options: &Options) -> (Report, Vec<EventKind>) {
+    let (events, mut heard) = Events::channel(ground.clock);
+    let cancel = Cancel::default();
+    let report = Box::pin(take_down(aws, kube, options, &events, &cancel)).await.unwrap();
+    let told = std::iter::from_fn(|| heard.try_recv().ok()).map(|event| event.kind);
+    (report, told.collect())
 }
 
 /// One of each kind of thing that a stack or its controllers can leave.
@@ -111,6 +123,7 @@ impl<'a> Plant<'a> {
         Box::pin(plant.data()).await;
         Box::pin(plant.profile()).await;
         Box::pin(plant.cluster()).await;
+        Box::pin(plant.nodes()).await;
     }
 
     fn cluster_tag(&self) -> String {
@@ -373,6 +386,10 @@ impl<'a> Plant<'a> {
             .await
             .unwrap();
         self.aws.clock.sleep(Duration::from_secs(900)).await;
+    }
+
+    async fn nodes(&self) {
+        let (client, stack) = (&self.aws.eks, &self.aws.owner.stack);
         let account = "arn:aws:iam::123456789012";
         let group = client.create_nodegroup().cluster_name(stack).nodegroup_name("main");
         let group = group.node_role(format!("{account}:role/tubectl/{stack}/{stack}-node-{REGION}"));
@@ -698,6 +715,182 @@ async fn what_stays_is_named_with_its_reason() {
         assert!(!report.proof.is_clean());
         let row = report.proof.rows.iter().find(|row| row.kind == "NAT gateway").unwrap();
         assert_eq!(row.found, 1);
+    };
+    in_world(&ground.world, work).await;
+}
+
+/// A cluster of the stack without nodes, and its API.
+async fn cluster(ground: &Ground, aws: &Aws) -> Kube {
+    let role = role(aws, "cluster", "eks.amazonaws.com", "AmazonEKSClusterPolicy").await;
+    let (vpc, subnets) = Box::pin(network(aws)).await;
+    let plant = Plant {
+        aws,
+        vpc,
+        subnets,
+        role,
+    };
+    Box::pin(plant.cluster()).await;
+    let answer = aws.eks.describe_cluster().name(&aws.owner.stack).send().await.unwrap();
+    let found = answer.cluster().unwrap();
+    let authority = found.certificate_authority().unwrap().data().unwrap();
+    let client = ground
+        .clients
+        .cluster(&aws.owner.stack, found.endpoint().unwrap(), authority)
+        .unwrap();
+    Kube::new(client, ground.clock)
+}
+
+fn ingress(name: &str, finalizer: &str) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": name, "namespace": "default", "finalizers": [finalizer]},
+        "spec": {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finalizer_whose_controller_is_gone_is_taken_off() {
+    let ground = Ground::new().await;
+    let tube = ground.stack("tube", "a1b2c3");
+    let work = async {
+        let kube = cluster(&ground, &tube).await;
+        kube.apply(&ingress("page", "group.ingress.k8s.aws/page"))
+            .await
+            .unwrap();
+        let (report, told) = down_with(&ground, &tube, Some(&kube), &Options::default()).await;
+        assert_eq!(report.blocked, []);
+        assert!(report.proof.is_clean(), "{}", report.proof);
+        let notes = told.iter().filter_map(|told| match told {
+            EventKind::Note { text } => Some(text.as_str()),
+            _ => None,
+        });
+        let notes: Vec<&str> = notes.collect();
+        assert_eq!(notes, ["took group.ingress.k8s.aws/page off Ingress default/page"]);
+    };
+    in_world(&ground.world, work).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finalizer_of_somebody_unknown_is_named_and_taken_off_only_when_asked() {
+    let ground = Ground::new().await;
+    let tube = ground.stack("tube", "a1b2c3");
+    let strip = Options {
+        strip_finalizers: true,
+        ..Options::default()
+    };
+    let work = async {
+        let kube = cluster(&ground, &tube).await;
+        kube.apply(&ingress("page", "example.com/held")).await.unwrap();
+        let (report, _) = down_with(&ground, &tube, Some(&kube), &Options::default()).await;
+        let blocked = report
+            .blocked
+            .iter()
+            .map(|blocked| (blocked.name.as_str(), blocked.why.as_str()));
+        assert_eq!(
+            blocked.collect::<Vec<_>>(),
+            [("Ingress default/page", "held by example.com/held")]
+        );
+        assert_eq!(found(&report.proof)["cluster"], 1);
+
+        let (report, _) = down_with(&ground, &tube, Some(&kube), &strip).await;
+        assert!(report.blocked.is_empty() && report.proof.is_clean(), "{}", report.proof);
+    };
+    in_world(&ground.world, work).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_release_installed_goes_with_its_record_and_its_namespace() {
+    let ground = Ground::new().await;
+    let tube = ground.stack("tube", "a1b2c3");
+    let work = async {
+        let kube = cluster(&ground, &tube).await;
+        let settings = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "shop"},
+        });
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+        for object in [&namespace, &settings] {
+            kube.apply(object).await.unwrap();
+        }
+        let record = release("shop", &settings);
+        kube.apply(&record).await.unwrap();
+        let (report, told) = down_with(&ground, &tube, Some(&kube), &Options::default()).await;
+        assert!(report.blocked.is_empty() && report.proof.is_clean(), "{}", report.proof);
+        let gone = told.iter().filter_map(|told| match told {
+            EventKind::Removed { kind, name } if kind == "object" => Some(name.as_str()),
+            _ => None,
+        });
+        let gone: Vec<&str> = gone.collect();
+        let expected = [
+            "ConfigMap shop/settings",
+            "Secret shop/sh.helm.release.v1.shop.v1",
+            "Namespace shop",
+        ];
+        assert_eq!(gone, expected);
+    };
+    in_world(&ground.world, work).await;
+}
+
+/// The record of a release of one object.
+fn release(name: &str, object: &Value) -> Value {
+    let record = Record {
+        name: name.to_owned(),
+        namespace: name.to_owned(),
+        revision: 1,
+        status: Status::Deployed,
+        description: String::new(),
+        first_deployed: None,
+        last_deployed: None,
+        deleted: None,
+        notes: String::new(),
+        chart: json!({}),
+        config: json!({}),
+        manifest: format!("---\n{object}\n"),
+        hooks: Vec::new(),
+        apply_method: None,
+        labels: BTreeMap::new(),
+    };
+    record.to_secret(Stamp::Created(jiff::Timestamp::UNIX_EPOCH)).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_leaves_what_the_next_run_takes_away() {
+    let ground = Ground::new().await;
+    let tube = ground.stack("tube", "a1b2c3");
+    let work = async {
+        Box::pin(network(&tube)).await;
+        let (events, _listening) = Events::channel(ground.clock);
+        let cancel = Cancel::default();
+        let options = Options::default();
+        let teardown = take_down(&tube, None, &options, &events, &cancel);
+        let stop = async {
+            ground.clock.sleep(Duration::from_secs(10)).await;
+            cancel.escalate();
+        };
+        let (stopped, ()) = tokio::join!(Box::pin(teardown), stop);
+        assert!(matches!(stopped, Err(TeardownError::Stopped)));
+        assert!(!prove(&tube, &Options::default()).await.unwrap().is_clean());
+        assert!(down(&ground, &tube, &Options::default()).await.proof.is_clean());
+    };
+    in_world(&ground.world, work).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_get_lost_and_calls_that_fail_are_made_again() {
+    let ground = Ground::where_goes_wrong(&[
+        "ec2/DeleteSubnet:lost*2",
+        "ec2/DisassociateRouteTable:lost*1",
+        "ec2/DeleteVpc:error500*3",
+        "ec2/ReleaseAddress:lost*1",
+        "ec2/DetachInternetGateway:lost*1",
+        "ec2/DescribeSubnets:throttle*6",
+    ])
+    .await;
+    let tube = ground.stack("tube", "a1b2c3");
+    let work = async {
+        Box::pin(network(&tube)).await;
+        let report = down(&ground, &tube, &Options::default()).await;
+        assert!(report.blocked.is_empty() && report.proof.is_clean(), "{}", report.proof);
+        assert_eq!(ground.inventory(), BTreeMap::new());
     };
     in_world(&ground.world, work).await;
 }
