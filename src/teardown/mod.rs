@@ -11,6 +11,7 @@ mod objects;
 mod sweep;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -106,7 +107,7 @@ pub async fn take_down(
     }
     let site = Site {
         aws,
-        kube: reachable(kube.filter(|_| marks.cluster.is_some()), events).await,
+        kube: reachable(aws, kube.filter(|_| marks.cluster.is_some()), events).await,
         marks: &marks,
         options,
         events,
@@ -129,11 +130,17 @@ pub async fn prove(aws: &Aws, options: &Options) -> Result<Proof, TeardownError>
     Ok(proof::prove(aws, &marks, options).await)
 }
 
+/// How often to ask an API server that does not answer, before it counts as gone.
+const ASKED: u32 = 5;
+
 /// The cluster's API, when it answers.
-async fn reachable<'a>(kube: Option<&'a Kube>, events: &Events) -> Option<&'a Kube> {
+async fn reachable<'a>(aws: &Aws, kube: Option<&'a Kube>, events: &Events) -> Option<&'a Kube> {
     let kube = kube?;
-    if kube.is_reachable().await {
-        return Some(kube);
+    for _ in 0..ASKED {
+        if kube.is_reachable().await {
+            return Some(kube);
+        }
+        aws.clock.sleep(Duration::from_secs(2)).await;
     }
     events.note("the cluster's API does not answer: what it made is looked for in the account");
     None

@@ -116,3 +116,72 @@ impl fmt::Display for Proof {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(kind: &str) -> Row {
+        Row {
+            kind: kind.to_owned(),
+            looked_for: "tubectl:stack=tube".to_owned(),
+            found: 0,
+            names: Vec::new(),
+            kept: Vec::new(),
+            scheduled: Vec::new(),
+            unknown: None,
+        }
+    }
+
+    #[test]
+    fn an_empty_account_is_proved_and_what_is_kept_or_scheduled_is_told() {
+        let key = Row {
+            scheduled: vec!["1234 (key/main) on 2026-01-12".to_owned()],
+            ..row("key")
+        };
+        let bucket = Row {
+            kept: vec!["tube-answers".to_owned()],
+            ..row("bucket")
+        };
+        let proof = Proof {
+            rows: vec![key, bucket],
+        };
+        assert!(proof.is_clean());
+        insta::assert_snapshot!(proof, @r"
+        kind    found  looked for by
+        key         0  tubectl:stack=tube
+                       deleted by AWS: 1234 (key/main) on 2026-01-12
+        bucket      0  tubectl:stack=tube
+                       kept: tube-answers
+        nothing is left behind
+        ");
+    }
+
+    #[test]
+    fn what_is_left_and_what_could_not_be_looked_for_is_no_proof() {
+        let subnet = Row {
+            found: 2,
+            names: vec!["subnet-1".to_owned(), "subnet-2".to_owned()],
+            ..row("subnet")
+        };
+        let role = Row {
+            unknown: Some("iam ListRoles failed (AccessDenied)".to_owned()),
+            ..row("role")
+        };
+        let unseen = Proof {
+            rows: vec![role.clone()],
+        };
+        let left = Proof {
+            rows: vec![subnet, role],
+        };
+        assert!(!unseen.is_clean() && !left.is_clean());
+        insta::assert_snapshot!(left, @r"
+        kind    found  looked for by
+        subnet      2  tubectl:stack=tube
+                       left: subnet-1, subnet-2
+        role        ?  tubectl:stack=tube
+                       not known: iam ListRoles failed (AccessDenied)
+        2 left behind
+        ");
+    }
+}

@@ -20,6 +20,7 @@ use crate::provider::aws::Aws;
 use crate::provider::aws::leftovers::Marks;
 use crate::provider::aws::leftovers::Standing;
 use crate::provider::aws::leftovers::Thing;
+use crate::provider::error::Class;
 use crate::provider::error::ProviderError;
 use crate::provider::kube::Kube;
 use crate::resource::id::ResourceId;
@@ -32,15 +33,21 @@ use crate::teardown::objects::Strip;
 use crate::teardown::phases::Phase;
 use crate::teardown::phases::Target;
 
-/// After so many looks in a row that found the same, a phase gives up. The pauses between them grow with the time
-/// waited, so that it is about four times what the slowest of the kinds usually takes.
-const FRUITLESS: u32 = 100;
+/// After so many looks in a row that found the same, a phase gives up on things of the account. The pauses between them
+/// grow with the time waited: it is a quarter of an hour for what goes in seconds, an hour for a cluster.
+const FRUITLESS: u32 = 200;
+
+/// The same for objects of the cluster: some minutes. Their finalizers go soon, or somebody must look after them.
+const FRUITLESS_OBJECTS: u32 = 100;
+
+/// The same where every call is refused for want of rights: waiting brings none.
+const FRUITLESS_DENIED: u32 = 10;
 
 /// After so many looks an object that is held by finalizers is let go, when the user said so.
 const HELD: u32 = 20;
 
 /// After so many looks at an API server that does not answer, it counts as gone.
-const SILENT: u32 = 5;
+const SILENT: u32 = 30;
 
 /// How many things of the account go at once: more only brings throttling.
 const AT_ONCE: usize = 16;
@@ -192,6 +199,8 @@ struct Progress {
     last: BTreeSet<(&'static str, String, Option<String>)>,
     /// Why what is there is still there.
     reasons: BTreeMap<String, String>,
+    /// What could not be told to go for want of rights.
+    denied: BTreeSet<String>,
 }
 
 async fn clear_step(site: &Site<'_>, phase: Phase, step: &[Target], begun: &mut bool, removed: &mut Removed) -> Ended {
@@ -201,6 +210,7 @@ async fn clear_step(site: &Site<'_>, phase: Phase, step: &[Target], begun: &mut 
         silent: 0,
         last: BTreeSet::new(),
         reasons: BTreeMap::new(),
+        denied: BTreeSet::new(),
     };
     loop {
         if site.cancel.is_draining() {
@@ -220,7 +230,7 @@ async fn clear_step(site: &Site<'_>, phase: Phase, step: &[Target], begun: &mut 
         if found.is_empty() && failed.is_empty() {
             return Ended::Clear;
         }
-        if progress.fruitless >= FRUITLESS {
+        if progress.fruitless >= progress.patience(&found) {
             return Ended::Stuck(stuck(phase, &found, &failed, &progress));
         }
         tokio::select! {
@@ -296,6 +306,17 @@ async fn look_for(site: &Site<'_>, target: Target) -> Result<Vec<Found>, Provide
 }
 
 impl Progress {
+    /// After how many looks without progress to give up.
+    fn patience(&self, found: &[Found]) -> u32 {
+        if !found.is_empty() && found.iter().all(|found| self.denied.contains(&found.name())) {
+            FRUITLESS_DENIED
+        } else if found.iter().all(|found| matches!(found, Found::Object(..))) {
+            FRUITLESS_OBJECTS
+        } else {
+            FRUITLESS
+        }
+    }
+
     /// Compares a look with the one before: what is gone is counted, what is the same is a look without progress.
     fn note(&mut self, site: &Site<'_>, found: &[Found], removed: &mut Removed) {
         let now: BTreeSet<_> = found
@@ -351,8 +372,12 @@ async fn dismiss(site: &Site<'_>, found: &[Found], progress: &mut Progress) {
         match outcome {
             Ok(()) => {
                 progress.reasons.remove(&name);
+                progress.denied.remove(&name);
             }
             Err(error) => {
+                if error.class == Class::Denied {
+                    progress.denied.insert(name.clone());
+                }
                 let why = with_causes(&error);
                 // What passes by itself is worth a word only when it does not.
                 if !error.class.passes() && progress.reasons.get(&name) != Some(&why) {

@@ -15,6 +15,7 @@ use tubectl_chart::release::Status;
 use tubectl_clock::Clock;
 use tubectl_world::Core;
 use tubectl_world::Settings;
+use tubectl_world::connect::Connector;
 use tubectl_world::connect::Programs;
 use tubectl_world::connect::World;
 
@@ -24,6 +25,7 @@ use crate::event::EventKind;
 use crate::provider::aws::Place;
 use crate::provider::aws::tags::Owner;
 use crate::resource::id::ResourceId;
+use crate::resource::kind::Kind;
 use crate::teardown::inventory::Entry;
 
 const REGION: &str = "eu-west-1";
@@ -102,17 +104,19 @@ async fn down_with(ground: &Ground, aws: &Aws, kube: Option<&Kube>, options: &Op
 /// One of each kind of thing that a stack or its controllers can leave.
 struct Plant<'a> {
     aws: &'a Aws,
+    registry: Connector,
     vpc: String,
     subnets: Vec<String>,
     role: String,
 }
 
 impl<'a> Plant<'a> {
-    async fn everything(aws: &'a Aws) {
+    async fn everything(ground: &Ground, aws: &'a Aws) {
         let role = role(aws, "cluster", "eks.amazonaws.com", "AmazonEKSClusterPolicy").await;
         let (vpc, subnets) = Box::pin(network(aws)).await;
         let plant = Plant {
             aws,
+            registry: ground.world.connector(),
             vpc,
             subnets,
             role,
@@ -294,6 +298,7 @@ impl<'a> Plant<'a> {
             .create_repository()
             .repository_name(format!("{stack}/gateway"));
         repository.set_tags(Some(tags.collect())).send().await.unwrap();
+        self.image(&format!("{stack}/gateway")).await;
         let bucket = format!("{stack}-answers-123456789012-{instance}");
         let client = &self.aws.s3;
         let place = aws_sdk_s3::types::CreateBucketConfiguration::builder();
@@ -344,6 +349,22 @@ impl<'a> Plant<'a> {
             .send()
             .await
             .unwrap();
+    }
+
+    /// Pushes an image: an index of no platforms is the smallest there is.
+    async fn image(&self, repository: &str) {
+        let token = self.aws.ecr.get_authorization_token().send().await.unwrap();
+        let token = token.authorization_data()[0].authorization_token().unwrap().to_owned();
+        let index = "application/vnd.oci.image.index.v1+json";
+        let manifest = json!({"schemaVersion": 2, "mediaType": index, "manifests": []}).to_string();
+        let host = format!("123456789012.dkr.ecr.{REGION}.amazonaws.com");
+        let request = http::Request::put(format!("https://{host}/v2/{repository}/manifests/v1"))
+            .header("authorization", format!("Basic {token}"))
+            .header("content-type", index)
+            .body(manifest.into())
+            .unwrap();
+        let answer = self.registry.send(request).await.unwrap();
+        assert_eq!(answer.status(), 201);
     }
 
     async fn profile(&self) {
@@ -602,10 +623,10 @@ async fn everything_of_ours_goes_and_everything_of_a_neighbours_stays() {
     let ground = Ground::new().await;
     let (tube, neighbour) = (ground.stack("tube", "a1b2c3"), ground.stack("tube-2", "d4e5f6"));
     let work = async {
-        Box::pin(Plant::everything(&neighbour)).await;
+        Box::pin(Plant::everything(&ground, &neighbour)).await;
         let theirs = ground.inventory();
         let their_proof = prove(&neighbour, &Options::default()).await.unwrap();
-        Box::pin(Plant::everything(&tube)).await;
+        Box::pin(Plant::everything(&ground, &tube)).await;
 
         let before = prove(&tube, &Options::default()).await.unwrap();
         let found = found(&before);
@@ -665,6 +686,7 @@ async fn data_that_is_to_be_kept_stays_and_is_told() {
         let (vpc, subnets) = Box::pin(network(&tube)).await;
         let plant = Plant {
             aws: &tube,
+            registry: ground.world.connector(),
             vpc,
             subnets,
             role: String::new(),
@@ -691,7 +713,7 @@ async fn a_stranger_s_cluster_of_our_name_is_left_alone() {
     let ground = Ground::new().await;
     let (tube, stranger) = (ground.stack("tube", "a1b2c3"), ground.stack("tube", "zzzzzz"));
     let work = async {
-        Box::pin(Plant::everything(&stranger)).await;
+        Box::pin(Plant::everything(&ground, &stranger)).await;
         let theirs = ground.inventory();
         let report = down(&ground, &tube, &Options::default()).await;
         assert!(report.removed.is_empty(), "{:?}", report.removed);
@@ -725,6 +747,7 @@ async fn cluster(ground: &Ground, aws: &Aws) -> Kube {
     let (vpc, subnets) = Box::pin(network(aws)).await;
     let plant = Plant {
         aws,
+        registry: ground.world.connector(),
         vpc,
         subnets,
         role,
@@ -891,6 +914,47 @@ async fn answers_that_get_lost_and_calls_that_fail_are_made_again() {
         let report = down(&ground, &tube, &Options::default()).await;
         assert!(report.blocked.is_empty() && report.proof.is_clean(), "{}", report.proof);
         assert_eq!(ground.inventory(), BTreeMap::new());
+    };
+    in_world(&ground.world, work).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_resources_are_removed_and_once_more_without_complaint() {
+    let ground = Ground::new().await;
+    let tube = ground.stack("tube", "a1b2c3");
+    let work = async {
+        Box::pin(role(&tube, "pod", "pods.eks.amazonaws.com", "AmazonS3ReadOnlyAccess")).await;
+        let (vpc, subnets) = Box::pin(network(&tube)).await;
+        let plant = Plant {
+            aws: &tube,
+            registry: ground.world.connector(),
+            vpc,
+            subnets,
+            role: String::new(),
+        };
+        Box::pin(plant.services()).await;
+        Box::pin(plant.data()).await;
+        let mut observed = Box::pin(tube.observe()).await.unwrap();
+        // Untagged things in the VPC would keep it: here only what stands alone.
+        observed.retain(|observed| !matches!(observed.kind, Kind::Vpc | Kind::InternetGateway | Kind::ElasticIp));
+        let kinds: Vec<Kind> = observed.iter().map(|observed| observed.kind).collect();
+        let alone = [
+            Kind::Role,
+            Kind::Policy,
+            Kind::Key,
+            Kind::Queue,
+            Kind::Rule,
+            Kind::Repository,
+            Kind::Bucket,
+        ];
+        assert_eq!(kinds, alone);
+        for _ in 0..2 {
+            for observed in &observed {
+                Box::pin(tube.remove(observed, |_| {})).await.unwrap();
+            }
+        }
+        let left = Box::pin(tube.observe()).await.unwrap();
+        assert!(left.iter().all(|left| !alone.contains(&left.kind)), "{left:?}");
     };
     in_world(&ground.world, work).await;
 }

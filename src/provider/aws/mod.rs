@@ -141,7 +141,7 @@ impl Aws {
 
     /// Everything that the stack instance owns, found by its tags.
     pub async fn observe(&self) -> Result<Vec<Observed>, ProviderError> {
-        let found = futures::future::try_join_all(Kind::ALL.map(|kind| self.observe_kind(kind))).await?;
+        let found = futures::future::try_join_all(Kind::ALL.map(|kind| Box::pin(self.observe_kind(kind)))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 

@@ -33,7 +33,7 @@ impl Aws {
     pub async fn remove(&self, observed: &Observed, told: impl FnMut(&str)) -> Result<(), ProviderError> {
         let begun = self.clock.now();
         while self.is_there(observed).await? {
-            match self.delete(observed).await {
+            match Box::pin(self.delete(observed)).await {
                 Ok(()) => break,
                 Err(error) if error.class.passes() && self.clock.since(begun) < CONVERGES_WITHIN => {
                     self.clock.sleep(CONVERGENCE_PAUSE).await;
@@ -58,7 +58,7 @@ impl Aws {
 
     /// Whether this very resource is still there: another one may have its place by now.
     async fn is_there(&self, observed: &Observed) -> Result<bool, ProviderError> {
-        let found = self.observe_kind(observed.kind).await?;
+        let found = Box::pin(self.observe_kind(observed.kind)).await?;
         Ok(found
             .iter()
             .any(|found| found.id == observed.id && found.outputs.get("id") == observed.outputs.get("id")))
