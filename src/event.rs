@@ -41,6 +41,14 @@ pub enum EventKind {
         /// The version of this format.
         format: u32,
     },
+    /// The work is known, before any of it begins.
+    Planned {
+        /// Every resource that there is something to do about.
+        ids: Vec<ResourceId>,
+        /// How long the longest chain of them is expected to take.
+        #[serde(serialize_with = "as_seconds")]
+        expected: Duration,
+    },
     /// Work on a resource begins.
     Started {
         /// The resource.
@@ -50,6 +58,9 @@ pub enum EventKind {
         /// How long it is expected to take.
         #[serde(serialize_with = "as_seconds")]
         expected: Duration,
+        /// How long it and the longest chain behind it are expected to take.
+        #[serde(serialize_with = "as_seconds")]
+        remaining: Duration,
     },
     /// A resource is still on its way.
     Waiting {
@@ -92,6 +103,20 @@ pub enum EventKind {
         /// Its own name.
         name: String,
     },
+    /// A show begins: its script, in the time in which it is played.
+    Show {
+        /// Its name.
+        name: String,
+        /// How long it is.
+        #[serde(serialize_with = "as_seconds")]
+        length: Duration,
+        /// The acts, in order.
+        acts: Vec<Moment>,
+        /// The cues, in order.
+        cues: Vec<Moment>,
+        /// What the audience opens.
+        page: String,
+    },
     /// A moment of the show.
     Sample(Sample),
     /// An act begins.
@@ -115,7 +140,17 @@ pub enum EventKind {
     },
 }
 
-/// One moment of the show.
+/// Something that the script has at its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// Its name.
+    pub name: String,
+    /// When, from the beginning of the show.
+    #[serde(serialize_with = "as_seconds")]
+    pub at: Duration,
+}
+
+/// What was seen of the show at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Sample {
     /// Since the show began.

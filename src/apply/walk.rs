@@ -100,12 +100,17 @@ pub async fn walk<E: std::error::Error>(
         outputs: plan.known.clone(),
         ..Outcome::default()
     };
+    let work = plan.work().map(|step| step.desired.id.clone());
+    tools.events.emit(EventKind::Planned {
+        ids: work.collect(),
+        expected: remaining.values().copied().max().unwrap_or_default(),
+    });
     let mut running = FuturesUnordered::new();
     loop {
         while running.len() < AT_ONCE && !tools.cancel.is_draining() {
             let Some((_, id)) = ready.pop_first() else { break };
             let step = &plan.steps[id];
-            running.push(attempt(step, outcome.outputs.clone(), tools, &perform));
+            running.push(attempt(step, remaining[id], outcome.outputs.clone(), tools, &perform));
         }
         let ended = tokio::select! {
             biased;
@@ -154,6 +159,7 @@ type Attempt = (
 
 async fn attempt<E: std::error::Error>(
     step: &Step,
+    remaining: Duration,
     known: Outputs,
     tools: &Tools<'_>,
     perform: &impl AsyncFn(Ready) -> Result<BTreeMap<String, String>, E>,
@@ -168,6 +174,7 @@ async fn attempt<E: std::error::Error>(
         id: id.clone(),
         action: verb(&step.action).to_owned(),
         expected: (tools.expected)(&id),
+        remaining,
     });
     let result = journalled(step, known, tools, perform).await;
     let took = tools.clock.since(begun);

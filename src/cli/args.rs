@@ -14,6 +14,7 @@ use crate::commands::schema::Schema;
 use crate::commands::stack::Stacks;
 use crate::commands::state::States;
 use crate::commands::unlock::Unlock;
+use crate::ui::lines::Detail;
 
 /// From an empty AWS account to a live Kubernetes autoscaling demo, and back to an empty account
 ///
@@ -42,9 +43,18 @@ pub(crate) struct Global {
     /// Leave narration out; data, questions and errors stay
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// Write a debug log to stderr; twice for the libraries' own
+    /// Tell of every resource, and write a debug log to stderr; twice for the libraries' own
     #[arg(long, short, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+impl Global {
+    pub(crate) fn detail(self) -> Detail {
+        match self.verbose {
+            0 => Detail::Noteworthy,
+            _ => Detail::Everything,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

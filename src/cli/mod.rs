@@ -46,6 +46,7 @@ pub fn main() -> ExitCode {
     };
     let output = Output {
         quiet: arguments.global.quiet,
+        detail: arguments.global.detail(),
     };
     runtime::log(arguments.global.verbose);
     // A panic was told on stderr already; what is left is the exit code of a bug.

@@ -9,9 +9,9 @@ use tracing_subscriber::EnvFilter;
 use crate::error::Failure;
 use crate::error::Kind;
 use crate::event::Event;
-use crate::ui::lines::Lines;
 use crate::ui::output::Format;
 use crate::ui::output::Output;
+use crate::ui::view;
 
 /// Runs work in virtual time: waiting advances it at once, and the same seed gives the same chance.
 pub(crate) fn in_virtual_time<T>(seed: u64, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -20,19 +20,9 @@ pub(crate) fn in_virtual_time<T>(seed: u64, work: impl Future<Output = Result<T,
     runtime.map_err(|error| bug(&error))?.block_on(work)
 }
 
-/// Shows events as they happen, until nobody sends any more: lines of narration, or of JSON as data.
-pub(crate) async fn show(mut heard: UnboundedReceiver<Event>, format: Format, output: Output) {
-    let mut lines = Lines::default();
-    while let Some(event) = heard.recv().await {
-        match format {
-            Format::Json => output.data(&serde_json::to_string(&event).expect("events are plain data")),
-            Format::Text => {
-                if let Some(line) = lines.line(&event) {
-                    output.narrate(&line);
-                }
-            }
-        }
-    }
+/// Shows the events of a rehearsal, until nobody sends any more: time does not pass for those who look on, so in lines.
+pub(crate) async fn show(heard: UnboundedReceiver<Event>, format: Format, output: Output) {
+    view::watch(heard, view::Options { format, output }).await;
 }
 
 /// Writes the debug log to stderr: ours, or everybody's.

@@ -1,5 +1,13 @@
 //! What people and scripts see. Only this room writes: data to stdout, narration to stderr.
 
-pub mod confirm;
-pub mod lines;
 pub mod output;
+
+pub mod confirm;
+pub mod view;
+
+pub mod json;
+pub mod lines;
+
+pub mod qr;
+
+pub(crate) mod text;

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use crate::ui::lines::Detail;
+
 /// How data is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -17,6 +19,8 @@ pub enum Format {
 pub struct Output {
     /// Whether narration is left out.
     pub quiet: bool,
+    /// How much narration tells.
+    pub detail: Detail,
 }
 
 impl Output {
