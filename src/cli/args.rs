@@ -29,9 +29,14 @@ pub(crate) struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-Environment: TUBECTL_HOME is where state, cache and the local world are kept, TUBECTL_ON the default of --on.
+Environment:
+  TUBECTL_HOME  where state, cache and the local world are kept
+  TUBECTL_ON    the default of --on: local or aws
+  NO_COLOR      no color, whatever its value
 
-Exit codes: 0 done, 1 a check failed, 2 yours to fix, 3 partly done, 4 something is left behind, 70 a bug, 130 interrupted.";
+Exit codes:
+  0 done, 1 a check or threshold failed, 2 yours to fix, 3 partly done, run it again,
+  4 something is left behind, 70 a bug of ours, 130 interrupted";
 
 /// What every command takes.
 #[derive(Clone, Copy, Debug, Args)]

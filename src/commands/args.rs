@@ -30,7 +30,7 @@ pub struct StackArguments {
 impl StackArguments {
     /// The stack's files and its settings.
     pub fn read(&self) -> Result<(Files, Settings), Failure> {
-        let files = load::find(self.stack.as_deref(), Utf8Path::new(".")).map_err(Failure::yours)?;
+        let files = load::find(self.stack.as_deref(), Utf8Path::new("")).map_err(Failure::yours)?;
         let settings = Settings::read(&self.variable_files, &self.variables).map_err(Failure::yours)?;
         Ok((files, settings))
     }

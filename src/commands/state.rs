@@ -85,7 +85,7 @@ fn list(home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> 
 
 fn state(stand: &Stand, home: &Utf8Path) -> Result<journal::State, Failure> {
     let store = stand.journal(&Home::Folder(home.to_owned()));
-    Ok(Journal::open(store).map_err(Failure::yours)?.state())
+    Journal::peek(&store).map_err(Failure::yours)
 }
 
 fn text(stand: &Stand, state: &journal::State) -> String {

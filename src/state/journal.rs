@@ -155,20 +155,21 @@ impl Journal {
     /// Opens what a store holds. A last line that a crash tore off is left out: its call had not been made, or is
     /// found again by its tags.
     pub fn open(store: Store) -> Result<Self, JournalError> {
-        let text = store.read().map_err(|source| JournalError::Store {
-            store: store.name().to_owned(),
-            source,
-        })?;
-        let (state, torn) = fold(&text, store.name())?;
+        let (state, torn, lines) = read(&store)?;
         let journal = Self {
             store,
             state: Mutex::new(state),
             gate: None,
         };
-        if torn || text.lines().count() > COMPACT_ABOVE {
+        if torn || lines > COMPACT_ABOVE {
             journal.compact()?;
         }
         Ok(journal)
+    }
+
+    /// What a store holds, for those who only look: nothing is written, so whoever holds the stack is not disturbed.
+    pub fn peek(store: &Store) -> Result<State, JournalError> {
+        read(store).map(|(state, _, _)| state)
     }
 
     /// The same journal behind a gate.
@@ -303,6 +304,16 @@ impl State {
         let digest = Sha256::digest(format!("{}/{id}/{count}", self.instance));
         digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// What a store holds, whether its last line was torn, and how many lines it has.
+fn read(store: &Store) -> Result<(State, bool, usize), JournalError> {
+    let text = store.read().map_err(|source| JournalError::Store {
+        store: store.name().to_owned(),
+        source,
+    })?;
+    let (state, torn) = fold(&text, store.name())?;
+    Ok((state, torn, text.lines().count()))
 }
 
 /// Adds the lines up, and says whether the last one was torn.
