@@ -42,6 +42,72 @@ use crate::error::Hint;
 /// How long a token for a cluster is used before a new one is made; EKS takes one for fifteen minutes.
 const TOKEN_LASTS: Duration = Duration::from_secs(10 * 60);
 
+/// Where web pages are asked for.
+#[derive(Clone)]
+pub enum Web {
+    /// On the internet, without encryption: the audience's load balancer speaks plain HTTP.
+    Internet,
+    /// In the local world.
+    World(Connector),
+}
+
+/// A page that did not answer.
+#[derive(Debug, Error)]
+#[error("no answer from {host}")]
+pub struct NoAnswer {
+    /// Whom was asked.
+    pub host: String,
+    /// Why there is none.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Web {
+    /// Sends one request for a page and gives the answer whole.
+    pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, NoAnswer> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let answer = match self {
+            Self::Internet => over_tcp(request).await,
+            Self::World(connector) => match connector.send(request).await {
+                Ok(response) => {
+                    let (head, body) = response.into_parts();
+                    Ok(http::Response::from_parts(head, body.whole().await))
+                }
+                Err(gone) => Err(gone.into()),
+            },
+        };
+        answer.map_err(|source| NoAnswer { host, source })
+    }
+}
+
+/// One request over a connection of its own.
+async fn over_tcp(request: http::Request<Bytes>) -> Result<http::Response<Bytes>, tower::BoxError> {
+    let authority = request.uri().authority().cloned().ok_or("the address names no host")?;
+    let port = authority.port_u16().unwrap_or(80);
+    let stream = tokio::net::TcpStream::connect((authority.host(), port)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await?;
+    let exchange = async move {
+        let (mut head, body) = request.into_parts();
+        head.headers
+            .insert(http::header::HOST, http::HeaderValue::from_str(authority.as_str())?);
+        if let Some(path) = head.uri.path_and_query() {
+            head.uri = path.as_str().parse()?;
+        }
+        let request = http::Request::from_parts(head, http_body_util::Full::new(body));
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        Ok::<_, tower::BoxError>(http::Response::from_parts(head, body.collect().await?.to_bytes()))
+    };
+    // The connection moves the bytes; the exchange ends first, or breaks with it.
+    let mut exchange = std::pin::pin!(exchange);
+    tokio::select! {
+        biased;
+        answer = &mut exchange => answer,
+        broken = connection => {
+            broken?;
+            exchange.await
+        }
+    }
+}
+
 /// Clients of one account and region.
 #[derive(Clone)]
 pub struct Clients {
@@ -183,6 +249,14 @@ impl Clients {
         }
     }
 
+    /// The way to web pages.
+    pub fn web(&self) -> Web {
+        match &self.reach {
+            Reach::Real => Web::Internet,
+            Reach::World(connector) => Web::World(connector.clone()),
+        }
+    }
+
     /// A client of the cluster. Its tokens are presigned here and renewed before they expire.
     pub fn cluster(
         &self,
@@ -202,17 +276,8 @@ impl Clients {
         let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
             let (connector, host, tokens) = (connector.clone(), host.clone(), tokens.clone());
             async move {
-                let (mut head, body) = request.into_parts();
-                let body = body.collect().await?.to_bytes();
                 let token = tokens.current().await?;
-                head.headers
-                    .insert(http::header::HOST, http::HeaderValue::from_str(&host)?);
-                head.headers.insert(
-                    http::header::AUTHORIZATION,
-                    http::HeaderValue::from_str(&format!("Bearer {token}"))?,
-                );
-                let response = connector.send(http::Request::from_parts(head, body)).await?;
-                Ok::<_, tower::BoxError>(response)
+                ask_cluster(&connector, &host, &token, request).await
             }
         });
         kube::Client::new(service, "default")
@@ -256,6 +321,33 @@ impl Clients {
         let region = self.aws.region().ok_or(ClientError::Region)?.to_string();
         presigned(credentials, &region, cluster, SystemTime::from(self.clock.now())).map_err(ClientError::Sign)
     }
+}
+
+/// A client of the cluster that a pod of the local world is in, by the pod's own token.
+pub fn cluster_of_pod(connector: Connector, host: &str, token: &str, namespace: &str) -> kube::Client {
+    let (host, token) = (host.to_owned(), token.to_owned());
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (connector, host, token) = (connector.clone(), host.clone(), token.clone());
+        async move { ask_cluster(&connector, &host, &token, request).await }
+    });
+    kube::Client::new(service, namespace)
+}
+
+async fn ask_cluster(
+    connector: &Connector,
+    host: &str,
+    token: &str,
+    request: http::Request<kube::client::Body>,
+) -> Result<http::Response<tubectl_world::connect::Body>, tower::BoxError> {
+    let (mut head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    head.headers
+        .insert(http::header::HOST, http::HeaderValue::from_str(host)?);
+    head.headers.insert(
+        http::header::AUTHORIZATION,
+        http::HeaderValue::from_str(&format!("Bearer {token}"))?,
+    );
+    Ok(connector.send(http::Request::from_parts(head, body)).await?)
 }
 
 fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {

@@ -12,6 +12,8 @@ pub mod stack;
 pub mod graph;
 pub mod plan;
 
+pub mod cost;
+
 pub mod apply;
 pub mod state;
 
@@ -23,6 +25,8 @@ pub mod clients;
 
 pub mod image;
 pub mod release;
+
+pub mod show;
 
 pub mod commands;
 pub mod ui;

@@ -6,6 +6,7 @@
 
 pub mod codes;
 pub mod leftovers;
+pub mod s3_storage;
 pub mod tags;
 
 mod address;

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod observe;
+pub mod reach;
 pub mod ready;
 pub mod release;
 mod remove;
