@@ -13,6 +13,8 @@ pub mod stands;
 
 pub mod check;
 pub mod completions;
+pub mod cue;
+pub mod demo;
 pub mod graph;
 pub mod plan;
 pub mod rehearse;

@@ -1,5 +1,6 @@
 //! `tubectl rehearse`: up, demo and down in virtual time, against a world in this process.
 
+use tokio::sync::mpsc;
 use tubectl_world::Core;
 use tubectl_world::connect::Programs;
 use tubectl_world::connect::World;
@@ -9,11 +10,16 @@ use crate::clients::Clients;
 use crate::commands::context::Context;
 use crate::commands::context::Home;
 use crate::commands::context::WorldName;
+use crate::commands::demo;
 use crate::commands::down;
 use crate::commands::session::Session;
 use crate::commands::up;
 use crate::error::Failure;
 use crate::event::Events;
+use crate::show::director::Cues;
+use crate::show::gateway;
+use crate::show::report::Report;
+use crate::show::report::Servers;
 use crate::stack::load;
 use crate::stack::load::Files;
 use crate::stack::load::Settings;
@@ -61,10 +67,39 @@ pub async fn rehearse(
         },
     };
     raise(&context, files, settings).await?;
+    let session = Session::open(&context, "demo", files, settings).await?;
+    let played = match session.stack.demo {
+        Some(_) => play(&context, &session, world).await?.to_string() + "\n\n",
+        None => String::new(),
+    };
     let session = Session::open(&context, "down", files, settings).await?;
     let report = down::take_down(&context, &session, &Options::default()).await?;
     down::verdict(&context, &report)?;
-    Ok(report.proof.to_string())
+    Ok(played + &report.proof.to_string())
+}
+
+/// Plays the show until one replica is wanted again.
+async fn play(context: &Context, session: &Session, world: &World) -> Result<Report, Failure> {
+    let (_, asked) = mpsc::channel(1);
+    let options = demo::Options {
+        minutes: None,
+        cues: Cues::Auto,
+        asked,
+        audience: demo::Audience::Played,
+        afterwards: demo::Afterwards::Settle,
+        seed: fastrand::u64(..),
+    };
+    let report = demo::play(context, session, options).await?;
+    Ok(report.with_servers(servers(world)))
+}
+
+/// What every model server that ever lived answered, as the world counts it.
+fn servers(world: &World) -> Servers {
+    let served = world.look(Core::served);
+    served.values().fold(Servers::default(), |sum, one| Servers {
+        served: sum.served + one.answered + one.refused,
+        aborted: sum.aborted + one.aborted,
+    })
 }
 
 async fn raise(context: &Context, files: &Files, settings: &Settings) -> Result<(), Failure> {
@@ -76,5 +111,5 @@ async fn raise(context: &Context, files: &Files, settings: &Settings) -> Result<
 
 /// The programs that run in pods of the world.
 pub fn programs() -> Programs {
-    Programs::default()
+    Programs::default().with("tubectl serve gateway", gateway::start())
 }
