@@ -387,21 +387,18 @@ fn presigned(
         url.push('&');
         url.push_str(name);
         url.push('=');
-        url.extend(percent(value));
+        url.push_str(&percent(value));
     }
     Ok(format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(url)))
 }
 
-fn percent(text: &str) -> impl Iterator<Item = char> {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded.chars().collect::<Vec<_>>().into_iter()
+fn percent(text: &str) -> String {
+    const PLAIN: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    percent_encoding::utf8_percent_encode(text, &PLAIN).to_string()
 }
 
 /// The current token for a cluster.

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::fmt::Write as _;
 
 /// Whose failure it is, and so the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,11 +81,11 @@ impl Failure {
         let mut text = format!("error: {}", self.cause);
         let mut cause = self.cause.source();
         while let Some(next) = cause {
-            text.push_str(&format!("\n  because: {next}"));
+            write!(text, "\n  because: {next}").expect("writing to a string does not fail");
             cause = next.source();
         }
         for hint in &self.hints {
-            text.push_str(&format!("\n  next: {hint}"));
+            write!(text, "\n  next: {hint}").expect("writing to a string does not fail");
         }
         text
     }

@@ -268,7 +268,7 @@ mod tests {
     fn what_is_as_it_should_be_is_left_alone() {
         let vpc = vpc("10.0.0.0/16");
         check(
-            &[vpc.clone()],
+            std::slice::from_ref(&vpc),
             vec![found(&vpc, vpc.spec.clone(), Readiness::Ready)],
             &["leave vpc/main"],
         );
@@ -289,19 +289,19 @@ mod tests {
         let vpc = vpc("10.0.0.0/16");
         let other_tags = json!({"cidr": "10.0.0.0/16", "tags": {"a": "c"}});
         check(
-            &[vpc.clone()],
+            std::slice::from_ref(&vpc),
             vec![found(&vpc, other_tags, Readiness::Ready)],
             &["update vpc/main"],
         );
         let waiting = Readiness::Waiting("pending".to_owned());
         check(
-            &[vpc.clone()],
+            std::slice::from_ref(&vpc),
             vec![found(&vpc, vpc.spec.clone(), waiting)],
             &["await vpc/main"],
         );
         let failed = Readiness::Failed("no capacity".to_owned());
         check(
-            &[vpc.clone()],
+            std::slice::from_ref(&vpc),
             vec![found(&vpc, vpc.spec.clone(), failed)],
             &["replace vpc/main"],
         );

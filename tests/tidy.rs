@@ -235,13 +235,16 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut sources = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(folder).expect("the folder is part of the project") {
+            let path = entry.expect("the folder can be listed").path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                sources.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+                let text = fs::read_to_string(&path).expect("sources are text");
+                sources.push((
+                    path.strip_prefix(root()).expect("it lies below the root").to_owned(),
+                    text,
+                ));
             }
         }
     }

@@ -39,7 +39,7 @@ impl StackArguments {
 /// Where a command acts.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PlaceArguments {
-    /// World to act on; the default is local, or what TUBECTL_ON says
+    /// World to act on; the default is local, or what `TUBECTL_ON` says
     #[arg(long, value_name = "WORLD")]
     pub on: Option<On>,
     /// AWS profile to take credentials and region from

@@ -95,7 +95,7 @@ fn text(stand: &Stand, state: &journal::State) -> String {
         return text;
     }
     let instance = &state.instance;
-    write!(text, "instance {instance}, {} resources\n", state.resources.len()).expect("a string takes every line");
+    writeln!(text, "instance {instance}, {} resources", state.resources.len()).expect("a string takes every line");
     for (id, recorded) in &state.resources {
         let outputs: Vec<String> = recorded
             .outputs

@@ -11,7 +11,9 @@ use crate::commands::session::Look;
 use crate::commands::session::Session;
 use crate::error::Failure;
 use crate::error::Kind as FailureKind;
+use crate::event::EventKind;
 use crate::resource::id::ResourceId;
+use crate::resource::observed::Observed;
 
 /// Does what was planned.
 pub async fn apply(context: &Context, session: &Session, look: &Look) -> Result<Outcome, Failure> {
@@ -33,7 +35,34 @@ pub async fn apply(context: &Context, session: &Session, look: &Look) -> Result<
         performer.perform(ready).await
     })
     .await;
-    outcome.map_err(Failure::yours)
+    let outcome = outcome.map_err(Failure::yours)?;
+    if outcome.is_complete() {
+        remove(context, session, look).await?;
+    }
+    Ok(outcome)
+}
+
+/// Removes what the stack no longer has, once everything that may have used it is changed.
+async fn remove(context: &Context, session: &Session, look: &Look) -> Result<(), Failure> {
+    let mut removals: Vec<&Observed> = look.plan.removals.iter().collect();
+    // What is made late is used by nothing that is made early.
+    removals.sort_by_key(|removal| std::cmp::Reverse(removal.kind));
+    for removal in removals {
+        let told = |what: &str| {
+            let id = removal.id.clone();
+            context.events.emit(EventKind::Waiting {
+                id,
+                what: what.to_owned(),
+            });
+        };
+        let removed = session.aws.remove(removal, told).await;
+        removed.map_err(|error| Failure::new(FailureKind::Partial, error))?;
+        context.events.emit(EventKind::Removed {
+            kind: removal.kind.to_string(),
+            name: removal.id.to_string(),
+        });
+    }
+    Ok(())
 }
 
 /// What the outcome means for whoever typed the command.

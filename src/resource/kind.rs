@@ -34,7 +34,7 @@ pub enum Kind {
     LogGroup,
     /// A queue.
     Queue,
-    /// An EventBridge rule, with its target.
+    /// A rule that sends events to its target.
     Rule,
     /// A container image repository.
     Repository,

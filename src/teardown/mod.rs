@@ -146,6 +146,7 @@ async fn reachable<'a>(aws: &Aws, kube: Option<&'a Kube>, events: &Events) -> Op
     None
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
 fn as_name<S: serde::Serializer>(phase: &Phase, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(phase.name())
 }

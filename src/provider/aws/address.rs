@@ -21,7 +21,7 @@ pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
     let answer = aws
         .ec2
         .describe_addresses()
-        .set_filters(ec2::owned_by(&aws.owner))
+        .set_filters(Some(ec2::owned_by(&aws.owner)))
         .send()
         .await;
     let answer = answer.map_err(|error| codes::error("ec2 DescribeAddresses", error))?;

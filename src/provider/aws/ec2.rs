@@ -17,11 +17,11 @@ use crate::provider::error::ProviderError;
 use crate::resource::id::ResourceId;
 
 /// Filters that find all of the owner's resources of one kind in one call.
-pub(super) fn owned_by(owner: &Owner) -> Option<Vec<Filter>> {
-    Some(vec![
+pub(super) fn owned_by(owner: &Owner) -> Vec<Filter> {
+    vec![
         filter(&format!("tag:{}", tags::STACK), &owner.stack),
         filter(&format!("tag:{}", tags::INSTANCE), &owner.instance),
-    ])
+    ]
 }
 
 pub(super) fn filter(name: &str, value: &str) -> Filter {

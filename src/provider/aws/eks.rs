@@ -194,10 +194,6 @@ async fn create_cluster(aws: &Aws, ready: &Ready, spec: &Cluster) -> Result<(), 
         .authentication_mode(AuthenticationMode::from(spec.authentication_mode.as_str()))
         .bootstrap_cluster_creator_admin_permissions(false)
         .build();
-    let encryption = EncryptionConfig::builder()
-        .resources("secrets")
-        .provider(Provider::builder().key_arn(&spec.key).build())
-        .build();
     let created = aws
         .eks
         .create_cluster()
@@ -206,7 +202,7 @@ async fn create_cluster(aws: &Aws, ready: &Ready, spec: &Cluster) -> Result<(), 
         .role_arn(&spec.role)
         .resources_vpc_config(network)
         .access_config(access)
-        .set_encryption_config((!spec.key.is_empty()).then(|| vec![encryption]))
+        .set_encryption_config((!spec.key.is_empty()).then(|| vec![encryption(&spec.key)]))
         .logging(logging(&spec.log_types, true))
         .bootstrap_self_managed_addons(false)
         .client_request_token(&ready.token)
@@ -214,6 +210,18 @@ async fn create_cluster(aws: &Aws, ready: &Ready, spec: &Cluster) -> Result<(), 
         .send()
         .await;
     made(created.map_err(|error| codes::error("eks CreateCluster", error)))
+}
+
+#[expect(
+    deprecated,
+    reason = "EKS encrypts more than secrets today, and still wants to be told to"
+)]
+fn encryption(key: &str) -> EncryptionConfig {
+    let provider = Provider::builder().key_arn(key).build();
+    EncryptionConfig::builder()
+        .resources("secrets")
+        .provider(provider)
+        .build()
 }
 
 fn logging(types: &[String], enabled: bool) -> Logging {

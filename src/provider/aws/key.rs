@@ -90,24 +90,7 @@ pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -
 async fn create(aws: &Aws, ready: &Ready, spec: &Key) -> Result<String, ProviderError> {
     let key = match unnamed(aws, ready).await? {
         Some(key) => key,
-        None => {
-            let tag = |(key, value): (&String, &String)| {
-                let tag = aws_sdk_kms::types::Tag::builder().tag_key(key).tag_value(value).build();
-                tag.expect("key and value are set")
-            };
-            let tags = aws.owner.tags(&ready.step.desired.id, &BTreeMap::new());
-            let created = aws
-                .kms
-                .create_key()
-                .description(&spec.description)
-                .set_tags(Some(tags.iter().map(tag).collect()));
-            let created = created
-                .send()
-                .await
-                .map_err(|error| codes::error("kms CreateKey", error))?;
-            let id = created.key_metadata().map(|metadata| metadata.key_id().to_owned());
-            id.ok_or_else(|| ProviderError::found("kms CreateKey", "the answer names no key"))?
-        }
+        None => create_unnamed(aws, ready, spec).await?,
     };
     let named = aws
         .kms
@@ -118,6 +101,25 @@ async fn create(aws: &Aws, ready: &Ready, spec: &Key) -> Result<String, Provider
         .await;
     named.map_err(|error| codes::error("kms CreateAlias", error))?;
     Ok(key)
+}
+
+async fn create_unnamed(aws: &Aws, ready: &Ready, spec: &Key) -> Result<String, ProviderError> {
+    let tag = |(key, value): (&String, &String)| {
+        let tag = aws_sdk_kms::types::Tag::builder().tag_key(key).tag_value(value).build();
+        tag.expect("key and value are set")
+    };
+    let tags = aws.owner.tags(&ready.step.desired.id, &BTreeMap::new());
+    let tags = tags.iter().map(tag).collect();
+    let created = aws
+        .kms
+        .create_key()
+        .description(&spec.description)
+        .set_tags(Some(tags))
+        .send()
+        .await;
+    let created = created.map_err(|error| codes::error("kms CreateKey", error))?;
+    let id = created.key_metadata().map(|metadata| metadata.key_id().to_owned());
+    id.ok_or_else(|| ProviderError::found("kms CreateKey", "the answer names no key"))
 }
 
 /// A key of this resource that is in use and has no alias yet.

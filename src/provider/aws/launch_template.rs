@@ -27,7 +27,7 @@ pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
     let mut pages = aws
         .ec2
         .describe_launch_templates()
-        .set_filters(ec2::owned_by(&aws.owner))
+        .set_filters(Some(ec2::owned_by(&aws.owner)))
         .into_paginator()
         .send();
     let mut observed = Vec::new();

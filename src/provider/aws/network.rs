@@ -29,7 +29,7 @@ pub(super) async fn observe_subnets(aws: &Aws) -> Result<Vec<Observed>, Provider
     let mut pages = aws
         .ec2
         .describe_subnets()
-        .set_filters(ec2::owned_by(&aws.owner))
+        .set_filters(Some(ec2::owned_by(&aws.owner)))
         .into_paginator()
         .send();
     let mut observed = Vec::new();
@@ -112,7 +112,7 @@ pub(super) async fn observe_internet_gateways(aws: &Aws) -> Result<Vec<Observed>
     let mut pages = aws
         .ec2
         .describe_internet_gateways()
-        .set_filters(ec2::owned_by(&aws.owner))
+        .set_filters(Some(ec2::owned_by(&aws.owner)))
         .into_paginator()
         .send();
     let mut observed = Vec::new();
@@ -143,27 +143,7 @@ pub(super) async fn ensure_internet_gateway(
     let spec: InternetGateway = fields(ready)?;
     let id = match existing {
         Some(given) => given["id"].clone(),
-        None => {
-            let created = aws
-                .ec2
-                .create_internet_gateway()
-                .tag_specifications(ec2::at_creation(
-                    aws,
-                    ResourceType::InternetGateway,
-                    ready,
-                    &BTreeMap::new(),
-                ))
-                .customize()
-                .config_override(ec2::once())
-                .send()
-                .await
-                .map_err(|error| codes::error("ec2 CreateInternetGateway", error))?;
-            let id = created
-                .internet_gateway()
-                .and_then(|gateway| gateway.internet_gateway_id());
-            id.map(str::to_owned)
-                .ok_or_else(|| ProviderError::found("ec2 CreateInternetGateway", "the answer names no gateway"))?
-        }
+        None => create_internet_gateway(aws, ready).await?,
     };
     let attached = aws
         .ec2
@@ -176,6 +156,28 @@ pub(super) async fn ensure_internet_gateway(
         Err(error) if error.code != "Resource.AlreadyAssociated" => Err(error),
         _ => Ok(()),
     }
+}
+
+async fn create_internet_gateway(aws: &Aws, ready: &Ready) -> Result<String, ProviderError> {
+    let created = aws
+        .ec2
+        .create_internet_gateway()
+        .tag_specifications(ec2::at_creation(
+            aws,
+            ResourceType::InternetGateway,
+            ready,
+            &BTreeMap::new(),
+        ))
+        .customize()
+        .config_override(ec2::once())
+        .send()
+        .await
+        .map_err(|error| codes::error("ec2 CreateInternetGateway", error))?;
+    let id = created
+        .internet_gateway()
+        .and_then(|gateway| gateway.internet_gateway_id());
+    id.map(str::to_owned)
+        .ok_or_else(|| ProviderError::found("ec2 CreateInternetGateway", "the answer names no gateway"))
 }
 
 pub(super) async fn delete_internet_gateway(aws: &Aws, id: &str) -> Result<(), ProviderError> {
@@ -210,7 +212,7 @@ pub(super) async fn observe_nat_gateways(aws: &Aws) -> Result<Vec<Observed>, Pro
     let mut pages = aws
         .ec2
         .describe_nat_gateways()
-        .set_filter(ec2::owned_by(&aws.owner))
+        .set_filter(Some(ec2::owned_by(&aws.owner)))
         .into_paginator()
         .send();
     let mut observed = Vec::new();
@@ -281,7 +283,7 @@ pub(super) async fn observe_route_tables(aws: &Aws) -> Result<Vec<Observed>, Pro
     let mut pages = aws
         .ec2
         .describe_route_tables()
-        .set_filters(ec2::owned_by(&aws.owner))
+        .set_filters(Some(ec2::owned_by(&aws.owner)))
         .into_paginator()
         .send();
     let mut observed = Vec::new();
@@ -402,23 +404,4 @@ async fn route(aws: &Aws, table: &str, destination: &str, target: &str) -> Resul
     replaced
         .map(drop)
         .map_err(|error| codes::error("ec2 ReplaceRoute", error))
-}
-
-pub(super) async fn delete_route_table(aws: &Aws, id: &str) -> Result<(), ProviderError> {
-    let answer = aws.ec2.describe_route_tables().route_table_ids(id).send().await;
-    let answer = answer.map_err(|error| codes::error("ec2 DescribeRouteTables", error))?;
-    let associations = answer.route_tables().iter().flat_map(|table| table.associations());
-    for association in associations.filter_map(|association| association.route_table_association_id()) {
-        let gone = aws
-            .ec2
-            .disassociate_route_table()
-            .association_id(association)
-            .send()
-            .await;
-        gone.map_err(|error| codes::error("ec2 DisassociateRouteTable", error))?;
-    }
-    let deleted = aws.ec2.delete_route_table().route_table_id(id).send().await;
-    deleted
-        .map(drop)
-        .map_err(|error| codes::error("ec2 DeleteRouteTable", error))
 }

@@ -42,9 +42,10 @@ impl Aws {
             }
         }
         let ask = async || {
-            Ok::<_, ProviderError>(match self.is_there(observed).await? {
-                true => Readiness::Leaving,
-                false => Readiness::Ready,
+            Ok::<_, ProviderError>(if self.is_there(observed).await? {
+                Readiness::Leaving
+            } else {
+                Readiness::Ready
             })
         };
         let patience = Patience {

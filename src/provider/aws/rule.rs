@@ -1,4 +1,4 @@
-//! EventBridge rules, each with its one target.
+//! Rules that send events on, each with its one target.
 
 use std::collections::BTreeMap;
 

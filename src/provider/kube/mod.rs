@@ -198,6 +198,10 @@ impl Kube {
 }
 
 /// The kube client's error in our words.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it stands in `map_err`, which hands errors over"
+)]
 pub(crate) fn refused(what: &str, error: kube::Error) -> ProviderError {
     let (code, class, words) = match &error {
         kube::Error::Api(status) => (status.reason.clone(), classify(status), status.message.clone()),

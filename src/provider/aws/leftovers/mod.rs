@@ -72,7 +72,7 @@ impl Marks {
         let mut pages = aws
             .ec2
             .describe_vpcs()
-            .set_filters(ec2::owned_by(&aws.owner))
+            .set_filters(Some(ec2::owned_by(&aws.owner)))
             .into_paginator()
             .items()
             .send();
@@ -109,8 +109,12 @@ fn owned_by_cluster(cluster: &str) -> Filter {
 }
 
 /// The stack's own tags, as the only condition.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands in lists beside conditions that may be missing"
+)]
 fn ours(aws: &Aws) -> Option<Vec<Filter>> {
-    ec2::owned_by(&aws.owner)
+    Some(ec2::owned_by(&aws.owner))
 }
 
 /// Things by id: what two questions both find is one thing.
