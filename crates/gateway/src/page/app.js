@@ -78,6 +78,7 @@
     const voted = vote();
     if (state.config) fill("multiplier", state.config.multiplier);
     fill("ticket", voted ? voted.id.slice(-6).toUpperCase().replace(/(...)/, "$1-") : "");
+    fill("thanks", voted && voted.again ? "This phone has already answered, and its first answer counts." : "Thank you.");
     fill("closed", state.config && state.config.winnersPicked
       ? "The draw is over. Thank you for riding along."
       : "Thank you for riding along. Nothing more to do here.");
@@ -229,7 +230,7 @@
     try {
       const { ok, reply } = await ask("/api/survey/submit", { rating: Number(chosen.value), company, feedback, browser: browser() });
       // A vote whose thanks got lost on the way is a vote.
-      if (ok || reply.code === "already-voted") remember("vote", { session: reply.sessionId || session, id: reply.id });
+      if (ok || reply.code === "already-voted") remember("vote", { session: reply.sessionId || session, id: reply.id, again: !ok });
       else problem("survey", reply.error);
     } catch {
       problem("survey", LOST);
