@@ -247,7 +247,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder: tempfile::tempdir().expect("a folder for the test"),
         }
     }
 
@@ -263,15 +263,15 @@ impl Scene {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        self.command(arguments).output().expect("the program starts")
     }
 
     /// Writes a journal where the home keeps that of a stack on the local world.
     fn journal(&self, stack: &str, text: &str) -> PathBuf {
         let folder = self.path(&format!("home/stacks/local-123456789012-eu-west-1-{stack}"));
-        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(&folder).expect("the home can be written");
         let path = folder.join("journal.jsonl");
-        fs::write(&path, text).unwrap();
+        fs::write(&path, text).expect("the home can be written");
         path
     }
 
@@ -291,7 +291,7 @@ impl Scene {
 }
 
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
+    std::str::from_utf8(bytes).expect("tubectl writes UTF-8")
 }
 
 fn root() -> &'static Path {

@@ -68,7 +68,8 @@ fn text(rendering: Rendering) -> String {
         let yaml = tubectl_yaml::emit(&tubectl_yaml::Value::from(described(object)));
         format!("---\n# Release: {release}\n{yaml}")
     };
-    rendering.installed.objects.into_iter().map(document).collect()
+    let documents: Vec<String> = rendering.installed.objects.into_iter().map(document).collect();
+    documents.concat()
 }
 
 fn described(value: Value) -> Value {

@@ -66,10 +66,13 @@ fn list(format: Format, output: Output) -> Result<(), Failure> {
         stacks.push((name, stack.about));
     }
     output.data(&match format {
-        Format::Text => stacks
-            .iter()
-            .map(|(name, about)| format!("{name:<20} {about}\n"))
-            .collect(),
+        Format::Text => {
+            let lines: Vec<String> = stacks
+                .iter()
+                .map(|(name, about)| format!("{name:<20} {about}"))
+                .collect();
+            lines.join("\n")
+        }
         Format::Json => {
             let stacks: Vec<_> = stacks
                 .iter()
