@@ -43,13 +43,13 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Crates, by the beginning of their names, and the rooms that may name them; others may not.
 const CRATES: &[(&str, &[&str])] = &[
     ("aws_sdk_", &["clients", "provider"]),
-    ("aws_config", &["clients", "provider"]),
+    ("aws_config", &["clients", "provider", "show"]),
     ("kube", &["clients", "provider", "show", "commands"]),
     ("k8s_openapi", &["clients", "provider", "show"]),
     ("clap", &["cli", "commands"]),
     ("serde_saphyr", &["stack"]),
     ("crossterm", &["ui"]),
-    ("tubectl_world", &["cli", "clients", "commands", "image"]),
+    ("tubectl_world", &["cli", "clients", "commands", "image", "show"]),
     ("tubectl_gateway", &["commands", "provider", "show"]),
     ("tubectl_load", &["commands", "show", "stack"]),
     ("tubectl_formula", &["stack"]),
