@@ -99,7 +99,7 @@ fn run_rehearsal(
         let clock = Clock::starting_at(rehearse::begins());
         let world = World::new(rehearse::core(arguments.seed), clock, rehearse::programs());
         let (events, heard) = Events::channel(clock);
-        let view = runtime::show(heard, format, output);
+        let view = runtime::show(heard, format, output, clock);
         let work = rehearse::rehearse(&world, &files, &settings, cache, events);
         tokio::select! {
             biased;

@@ -5,6 +5,7 @@ use std::future::Future;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing_subscriber::EnvFilter;
+use tubectl_clock::Clock;
 
 use crate::error::Failure;
 use crate::error::Kind;
@@ -21,8 +22,13 @@ pub(crate) fn in_virtual_time<T>(seed: u64, work: impl Future<Output = Result<T,
 }
 
 /// Shows the events of a rehearsal, until nobody sends any more: time does not pass for those who look on, so in lines.
-pub(crate) async fn show(heard: UnboundedReceiver<Event>, format: Format, output: Output) {
-    view::watch(heard, view::Options { format, output }).await;
+pub(crate) async fn show(heard: UnboundedReceiver<Event>, format: Format, output: Output, clock: Clock) {
+    let options = view::Options {
+        format,
+        output,
+        terminal: None,
+    };
+    view::watch(heard, options, clock).await;
 }
 
 /// Writes the debug log to stderr: ours, or everybody's.

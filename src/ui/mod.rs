@@ -8,6 +8,10 @@ pub mod view;
 pub mod json;
 pub mod lines;
 
+pub mod progress;
+pub mod show;
+
 pub mod qr;
+pub mod screen;
 
 pub(crate) mod text;

@@ -1,12 +1,28 @@
-//! Who listens to events and shows them: as JSON, or as lines. It never calls back.
+//! Who listens to events and shows them: as JSON, as lines, or as a drawing that follows them. It never calls back.
+
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
+use tubectl_clock::Clock;
 
 use crate::event::Event;
+use crate::event::EventKind;
 use crate::ui::json;
+use crate::ui::lines::Detail;
 use crate::ui::lines::Lines;
 use crate::ui::output::Format;
 use crate::ui::output::Output;
+use crate::ui::progress;
+use crate::ui::progress::Frame;
+use crate::ui::qr;
+use crate::ui::qr::Ink;
+use crate::ui::screen;
+use crate::ui::screen::Screen;
+use crate::ui::screen::Size;
+use crate::ui::show;
+
+/// How long a drawing stands, in the time of whoever looks at it.
+const STANDS: Duration = Duration::from_millis(100);
 
 /// How events are shown.
 #[derive(Clone, Copy, Debug)]
@@ -15,13 +31,16 @@ pub struct Options {
     pub format: Format,
     /// Where it goes, and how much of it.
     pub output: Output,
+    /// The terminal to draw on; without one, and in virtual time, there are only lines.
+    pub terminal: Option<Size>,
 }
 
 /// Shows events as they happen, until nobody sends any more.
-pub async fn watch(heard: UnboundedReceiver<Event>, options: Options) {
-    match options.format {
-        Format::Json => as_json(heard, options.output).await,
-        Format::Text => as_lines(heard, options.output).await,
+pub async fn watch(heard: UnboundedReceiver<Event>, options: Options, clock: Clock) {
+    match (options.format, options.terminal) {
+        (Format::Json, _) => as_json(heard, options.output).await,
+        (Format::Text, Some(size)) if !options.output.quiet => as_drawing(heard, size, clock).await,
+        (Format::Text, _) => as_lines(heard, options.output).await,
     }
 }
 
@@ -40,5 +59,94 @@ async fn as_lines(mut heard: UnboundedReceiver<Event>, output: Output) {
     }
     for line in lines.end() {
         output.narrate(&line);
+    }
+}
+
+async fn as_drawing(mut heard: UnboundedReceiver<Event>, size: Size, clock: Clock) {
+    let mut drawing = Drawing::on(size);
+    let pause = STANDS.mul_f64(clock.speed());
+    loop {
+        // Everything that happened meanwhile comes into one drawing.
+        let collected = clock.timeout(pause, async {
+            while let Some(event) = heard.recv().await {
+                drawing.take(&event);
+            }
+        });
+        let is_over = collected.await.is_ok();
+        if is_over {
+            drawing.end();
+            return;
+        }
+        drawing.draw(clock.now());
+    }
+}
+
+/// What is on the terminal.
+struct Drawing {
+    size: Size,
+    lines: Lines,
+    progress: progress::State,
+    show: show::State,
+    screen: Screen,
+    // What is over since the last drawing.
+    above: Vec<String>,
+    turn: usize,
+}
+
+impl Drawing {
+    fn on(size: Size) -> Self {
+        Self {
+            size,
+            lines: Lines::new(Detail::Noteworthy),
+            progress: progress::State::default(),
+            show: show::State::default(),
+            screen: Screen::default(),
+            above: Vec::new(),
+            turn: 0,
+        }
+    }
+
+    fn take(&mut self, event: &Event) {
+        self.progress.on(event);
+        self.show.on(event);
+        let lines = self.lines.on(event);
+        // What the drawing of the show has itself need not be said twice.
+        if !self.show.is_on() || matches!(event.kind, EventKind::Show { .. } | EventKind::Failed { .. }) {
+            self.above.extend(lines);
+        }
+        if let EventKind::Show { page, .. } = &event.kind {
+            let ink = if screen::has_colours() {
+                Ink::Colour
+            } else {
+                Ink::Characters
+            };
+            self.above
+                .extend(qr::rows(page, self.size.width, ink).unwrap_or_default());
+        }
+    }
+
+    fn draw(&mut self, now: jiff::Timestamp) {
+        self.size = screen::size().unwrap_or(self.size);
+        self.turn += 1;
+        let frame = Frame {
+            now,
+            turn: self.turn,
+            width: self.size.width,
+            height: self.size.height,
+        };
+        let rows = if self.show.is_on() {
+            show::draw(&self.show, frame)
+        } else if self.progress.is_at_work() {
+            progress::draw(&self.progress, frame)
+        } else {
+            Vec::new()
+        };
+        self.screen.draw(&self.above, &rows, self.size.width);
+        self.above.clear();
+    }
+
+    fn end(mut self) {
+        self.above.extend(self.lines.end());
+        self.screen.draw(&self.above, &[], self.size.width);
     }
 }
