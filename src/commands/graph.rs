@@ -73,11 +73,11 @@ mod tests {
         ]);
         let graph = Graph::from_dependencies(needs).unwrap();
         let duration = |of: &ResourceId| Duration::from_secs(if *of == id("aside") { 1 } else { 45 });
-        let expected = "the longest chain takes about 1m 30s, and no order can be faster:\n     \
-                        45s  queue/first\n    1m 30s  queue/second\n";
-        assert_eq!(
-            longest(&graph, duration).replace("  45s", "45s"),
-            expected.replace("  45s", "45s")
-        );
+        let lines = [
+            "the longest chain takes about 1m 30s, and no order can be faster:",
+            "       45s  queue/first",
+            "    1m 30s  queue/second",
+        ];
+        assert_eq!(longest(&graph, duration).lines().collect::<Vec<_>>(), lines);
     }
 }
