@@ -144,18 +144,6 @@ pub(crate) struct Scene<'a> {
     pub(crate) tickets: &'a mut Tickets,
 }
 
-impl Scene<'_> {
-    /// The region that the cluster is in.
-    pub(crate) fn site(&mut self) -> aws::Site<'_> {
-        aws::Site {
-            now: self.now,
-            random: self.random,
-            account: self.aws,
-            region: &self.cluster.region,
-        }
-    }
-}
-
 impl Tickets {
     /// A new ticket: somebody will be owed an answer.
     pub(crate) fn issue(&mut self) -> Ticket {
@@ -287,7 +275,7 @@ impl Core {
 
     fn route(&mut self, origin: &Origin, request: Request) -> Reply {
         if let Some(scope) = aws::Scope::of(&request) {
-            return Reply::Answer(aws::handle(self.aws_scene(), origin, &scope, &request));
+            return Reply::Answer(aws::handle(self.aws_scene(), &scope, &request));
         }
         let host = host_of(&request);
         if let Some(mut scene) = self.scene(&host) {

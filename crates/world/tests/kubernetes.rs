@@ -56,7 +56,7 @@ impl Replay {
         let settings = Settings {
             seed: 1,
             account: "123456789012".to_owned(),
-            begins: "2026-11-22T17:11:35Z".parse().unwrap(),
+            begins: "2026-11-22T17:11:35Z".parse().expect("a time that is right"),
         };
         Self {
             core: Core::with_cluster(&settings, "recorded", "1.35", ControlPlane::ApiServerOnly),
@@ -91,12 +91,12 @@ impl Replay {
                 request = request.header(name, value);
             }
         }
-        let request: Request = request.body(Bytes::from(body)).unwrap();
+        let request: Request = request.body(Bytes::from(body)).expect("a recorded request");
         let now = self.core.now();
         match self.core.handle(now, &Origin::Outside, request) {
             Reply::Answer(response) => {
                 let warning = response.headers().get("warning");
-                let warning = warning.map(|value| value.to_str().unwrap().to_owned());
+                let warning = warning.map(|value| value.to_str().expect("a warning is ASCII").to_owned());
                 (response.status().as_u16(), warning, response.into_body())
             }
             Reply::Stream(response, ticket) => {
@@ -160,7 +160,9 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"kube-api-access-[a-z0-9]{5}", "kube-api-access-SUFFIX"),
         (r"^\d+s$", "AGE"),
     ];
-    masks.map(|(pattern, mask)| (Regex::new(pattern).unwrap(), mask)).into()
+    masks
+        .map(|(pattern, mask)| (Regex::new(pattern).expect("a pattern that is right"), mask))
+        .into()
 });
 
 fn mask_text(text: &str) -> String {
@@ -171,8 +173,10 @@ fn mask_text(text: &str) -> String {
 
 fn body_of(bytes: &[u8], recorded: &Value) -> Value {
     if recorded.get("lines").is_some() {
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let text = String::from_utf8(bytes.to_vec()).expect("lines of text");
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
         return Value::Array(lines.collect());
     }
     serde_json::from_slice(bytes).unwrap_or_else(|_| json!(String::from_utf8_lossy(bytes)))
@@ -182,14 +186,16 @@ fn recorded_body(exchange: &Value) -> Value {
     match exchange.get("lines").and_then(Value::as_array) {
         Some(lines) => lines
             .iter()
-            .map(|line| serde_json::from_str::<Value>(line.as_str().unwrap()).unwrap())
+            .map(|line| serde_json::from_str::<Value>(line.as_str().expect("a line is text")).expect("a line is JSON"))
             .collect(),
         None => exchange["response"].clone(),
     }
 }
 
 fn lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect()
 }
 
 /// The first places where two values differ.

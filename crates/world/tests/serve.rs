@@ -27,7 +27,7 @@ fn settings() -> Settings {
     Settings {
         seed: 1,
         account: "123456789012".to_owned(),
-        begins: "2026-03-01T09:00:00Z".parse().unwrap(),
+        begins: "2026-03-01T09:00:00Z".parse().expect("a time that is right"),
     }
 }
 
@@ -40,9 +40,9 @@ fn options(idle: Option<Duration>) -> Options {
 }
 
 async fn start(world: World, idle: Option<Duration>) -> (SocketAddr, JoinHandle<Ended>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let served = tokio::spawn(async move { serve(&world, listener, options(idle)).await.unwrap() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound listener has an address");
+    let served = tokio::spawn(async move { serve(&world, listener, options(idle)).await.expect("the world serves") });
     (address, served)
 }
 
@@ -56,7 +56,7 @@ fn in_memory() -> World {
 }
 
 fn on_disk(folder: &Path) -> (World, bool) {
-    let restored = Store::open(folder, &settings()).unwrap();
+    let restored = Store::open(folder, &settings()).expect("a folder to write in");
     let clock = Clock::starting_at(restored.core.now());
     let world = World::stored(restored.core, restored.store, clock, Programs::default());
     (world, restored.torn)
@@ -68,14 +68,14 @@ fn signed(service: &str, target: &str, body: &str) -> http::Request<Bytes> {
         .header("authorization", scope)
         .header("x-amz-target", target)
         .body(Bytes::from(body.to_owned()))
-        .unwrap()
+        .expect("a request that is right")
 }
 
 async fn send(connector: &Connector, request: http::Request<Bytes>) -> (u16, String) {
-    let response = connector.send(request).await.unwrap();
+    let response = connector.send(request).await.expect("the world answers");
     let status = response.status().as_u16();
     let text = response.into_body().whole().await;
-    (status, String::from_utf8(text.to_vec()).unwrap())
+    (status, String::from_utf8(text.to_vec()).expect("the answer is text"))
 }
 
 async fn control(connector: &Connector, method: &str, path: &str, body: &str) -> Value {
@@ -83,10 +83,10 @@ async fn control(connector: &Connector, method: &str, path: &str, body: &str) ->
         .method(method)
         .uri(format!("http://{CONTROL_HOST}{path}"))
         .body(Bytes::from(body.to_owned()))
-        .unwrap();
+        .expect("a request that is right");
     let (status, text) = send(connector, request).await;
     assert_eq!(status, 200, "{text}");
-    serde_json::from_str(&text).unwrap()
+    serde_json::from_str(&text).expect("the answer is JSON")
 }
 
 #[tokio::test]

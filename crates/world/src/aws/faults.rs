@@ -88,11 +88,21 @@ impl Faults {
         self.0.iter().any(fits)
     }
 
-    /// Takes the next Spot interruption that is to happen once Spot instances have run for `since`.
-    pub(crate) fn take_spot_interruption(&mut self, since: Duration) -> bool {
-        let due = |fault: &Fault| matches!(fault, Fault::SpotInterruption(after) if *after <= since);
-        let found = self.0.iter().position(due);
-        found.map(|index| self.0.remove(index)).is_some()
+    /// How long a Spot instance runs before the next Spot interruption hits it.
+    pub(crate) fn spot_interruption(&self) -> Option<Duration> {
+        let after = |fault: &Fault| match fault {
+            Fault::SpotInterruption(after) => Some(*after),
+            _ => None,
+        };
+        self.0.iter().filter_map(after).min()
+    }
+
+    /// Takes the Spot interruption that comes `after` a time: each hits one instance.
+    pub(crate) fn take_spot_interruption(&mut self, after: Duration) {
+        let wanted = |fault: &Fault| *fault == Fault::SpotInterruption(after);
+        if let Some(index) = self.0.iter().position(wanted) {
+            self.0.remove(index);
+        }
     }
 }
 

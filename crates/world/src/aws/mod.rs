@@ -43,7 +43,6 @@ pub(crate) use crate::aws::tags::Tags;
 
 use crate::aws::faults::Faults;
 use crate::aws::throttle::Buckets;
-use crate::core::Origin;
 use crate::core::Request;
 use crate::core::Response;
 use crate::kube::Cluster;
@@ -103,13 +102,13 @@ struct Service {
 const SERVICES: &[Service] = &[
     Service { name: "ec2", operation: query::operation_of, handle: ec2::handle, refuse: ec2::refuse },
     Service { name: "ecr", operation: json::operation_of, handle: json::ecr::handle, refuse: json::refuse },
-    Service { name: "eks", operation: rest::eks::operation_of, handle: rest::eks::handle, refuse: rest::refuse_json },
+    Service { name: "eks", operation: |request| Some(rest::eks::operation_of(request)), handle: rest::eks::handle, refuse: rest::refuse_json },
     Service { name: "elasticloadbalancing", operation: query::operation_of, handle: query::elb::handle, refuse: query::refuse },
     Service { name: "events", operation: json::operation_of, handle: json::events::handle, refuse: json::refuse },
     Service { name: "iam", operation: query::operation_of, handle: query::iam::handle, refuse: query::refuse },
     Service { name: "kms", operation: json::operation_of, handle: json::kms::handle, refuse: json::refuse },
     Service { name: "logs", operation: json::operation_of, handle: json::logs::handle, refuse: json::refuse },
-    Service { name: "s3", operation: rest::s3::operation_of, handle: rest::s3::handle, refuse: rest::refuse_xml },
+    Service { name: "s3", operation: |request| Some(rest::s3::operation_of(request)), handle: rest::s3::handle, refuse: rest::refuse_xml },
     Service { name: "sqs", operation: json::operation_of, handle: json::sqs::handle, refuse: json::sqs::refuse },
     Service { name: "sts", operation: query::operation_of, handle: query::sts::handle, refuse: query::refuse },
 ];
@@ -167,7 +166,6 @@ impl Site<'_> {
 /// One call: who asks which service for what.
 pub(crate) struct Call<'a> {
     pub(crate) scope: &'a Scope,
-    pub(crate) origin: &'a Origin,
     pub(crate) request: &'a Request,
     /// The operation; empty if the request names none.
     pub(crate) operation: String,
@@ -254,6 +252,15 @@ impl Account {
         self.regions.entry(name.to_owned()).or_default()
     }
 
+    /// When EC2 next says that it wants a Spot instance back.
+    fn next_interruption(&self) -> Option<Timestamp> {
+        let since = self.faults.spot_interruption()?;
+        let regions = self.regions.values();
+        regions
+            .filter_map(|region| ec2::instances::next_interruption(&region.ec2, since))
+            .min()
+    }
+
     /// When something of the account next changes by itself.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
         let due = |region: &Region| {
@@ -264,17 +271,17 @@ impl Account {
                 region.logs.next_wake(),
             ]
         };
-        self.regions.values().flat_map(due).flatten().min()
+        let changes = self.regions.values().flat_map(due).flatten();
+        changes.chain(self.next_interruption()).min()
     }
 }
 
 /// Answers one signed call.
-pub(crate) fn handle(mut scene: Scene<'_>, origin: &Origin, scope: &Scope, request: &Request) -> Response {
+pub(crate) fn handle(mut scene: Scene<'_>, scope: &Scope, request: &Request) -> Response {
     scene.account.calls += 1;
     let service = SERVICES.iter().find(|service| service.name == scope.service);
     let call = Call {
         scope,
-        origin,
         request,
         operation: service
             .and_then(|service| (service.operation)(request))

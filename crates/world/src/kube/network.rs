@@ -64,7 +64,7 @@ pub(crate) fn handle(scene: &mut Scene<'_>, origin: &Origin, host: &str, request
     if front::is_one(host) {
         return match front::target(scene, host, port) {
             Ok(backend) => deliver(scene, &backend, request),
-            Err(answer) => Reply::Answer(answer),
+            Err(answer) => Reply::Answer(*answer),
         };
     }
     let namespace = match origin {

@@ -475,7 +475,7 @@ mod tests {
         let mut store = store_with(thing("a"));
         let status = store
             .change(&THING, "default", "a", |object| {
-                object["status"] = json!({"ready": true})
+                object["status"] = json!({"ready": true});
             })
             .unwrap();
         assert_eq!(status["metadata"]["generation"], 1);
@@ -504,7 +504,7 @@ mod tests {
         );
         assert!(marked(store.get(&THING, "default", "a").unwrap()));
         store.change(&THING, "default", "a", |object| {
-            object["metadata"]["finalizers"] = json!([])
+            object["metadata"]["finalizers"] = json!([]);
         });
         assert_eq!(store.get(&THING, "default", "a"), None);
     }

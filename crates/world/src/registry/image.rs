@@ -108,7 +108,7 @@ impl Images {
     }
 
     /// How many bytes an image's configuration and layers are.
-    pub(crate) fn size_of(&self, manifest: &Manifest) -> usize {
+    pub(crate) fn size_of(manifest: &Manifest) -> usize {
         let manifest: Value = serde_json::from_slice(&manifest.text.0).unwrap_or_default();
         let listed = manifest["layers"].as_array().into_iter().flatten();
         let sizes = listed.chain(manifest.get("config"));

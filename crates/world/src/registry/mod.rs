@@ -115,17 +115,17 @@ fn file(shelf: &Shelf, host: &str, request: &Request) -> Response {
 }
 
 impl Public {
-    fn answer(&self, shelf: &Shelf, request: &Request) -> Response {
+    fn answer(&self, images: &Shelf, request: &Request) -> Response {
         if request.uri().path() == self.token_path {
             return self.hand_out(request);
         }
-        match self.pull(shelf, request) {
+        match self.pull(images, request) {
             Ok(response) => response,
             Err(refusal) => refusal.response(),
         }
     }
 
-    fn pull(&self, shelf: &Shelf, request: &Request) -> Result<Response, Refusal> {
+    fn pull(&self, repositories: &Shelf, request: &Request) -> Result<Response, Refusal> {
         let target = Target::of(request.uri().path())
             .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "NAME_INVALID", "no such path in a registry"))?;
         let scope = self.scope(&target);
@@ -139,7 +139,7 @@ impl Public {
             let message = format!("nobody can push to {} from the local world", self.name);
             return Err(Refusal::new(StatusCode::FORBIDDEN, "DENIED", message));
         }
-        let images = shelf.images(self.name, &name).ok_or_else(|| {
+        let images = repositories.images(self.name, &name).ok_or_else(|| {
             let message = format!("repository {name} not found: the local world's {} has none", self.name);
             Refusal::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message)
         })?;

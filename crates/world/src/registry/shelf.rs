@@ -189,8 +189,8 @@ fn archive(name: &str, files: &[(&str, &[u8])]) -> Bytes {
             .append_data(&mut header, format!("{name}/{path}"), bytes)
             .expect("memory takes every byte, and our paths are short");
     }
-    let packed = builder.into_inner().and_then(flate2::write::GzEncoder::finish);
-    packed.expect("memory takes every byte").into()
+    let archived = builder.into_inner().and_then(flate2::write::GzEncoder::finish);
+    archived.expect("memory takes every byte").into()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::aws::Refusal;
 use crate::aws::Site;
@@ -26,6 +27,7 @@ use crate::aws::ec2::types;
 use crate::aws::ec2::volumes;
 use crate::aws::ec2::zones;
 use crate::aws::iso;
+use crate::aws::json::events;
 use crate::aws::later;
 use crate::aws::query::Form;
 use crate::aws::query::Operation;
@@ -47,6 +49,9 @@ pub(super) const OPERATIONS: &[Operation<Run>] = &[
 
 /// How long a terminated instance is still listed.
 const LISTED: Duration = Duration::from_hours(1);
+
+/// How long before EC2 takes a Spot instance back it says so.
+const NOTICE: Duration = Duration::from_mins(2);
 
 /// How many of a hundred of the network plugin's own interfaces outlive their instance: the plugin detaches them, and is
 /// gone before it deletes them.
@@ -406,8 +411,51 @@ pub(super) fn next_wake(ec2: &Ec2) -> Option<Timestamp> {
     ec2.instances.values().filter_map(|instance| instance.due).min()
 }
 
+/// When a Spot instance that nobody wants back yet will have run for `since`.
+pub(crate) fn next_interruption(ec2: &Ec2, since: Duration) -> Option<Timestamp> {
+    let free = |instance: &&Instance| {
+        instance.market == Market::Spot && instance.state == State::Running && instance.due.is_none()
+    };
+    let running = ec2.instances.values().filter(free);
+    running.map(|instance| later(instance.launched, since)).min()
+}
+
+/// Says of the oldest Spot instance that EC2 wants it back, when that is due; two minutes later it takes it.
+fn interrupt(site: &mut Site<'_>) {
+    let Some(since) = site.account.faults.spot_interruption() else {
+        return;
+    };
+    let now = site.now;
+    if next_interruption(site.ec2(), since).is_none_or(|at| at > now) {
+        return;
+    }
+    let free = |instance: &&mut Instance| {
+        instance.market == Market::Spot && instance.state == State::Running && instance.due.is_none()
+    };
+    let running = site.ec2().instances.values_mut().filter(free);
+    let Some(instance) = running.min_by_key(|instance| instance.launched) else {
+        return;
+    };
+    instance.due = Some(later(now, NOTICE));
+    let id = instance.id.clone();
+    site.account.faults.take_spot_interruption(since);
+    let event = json!({
+        "version": "0",
+        "id": site.random.uuid(),
+        "detail-type": "EC2 Spot Instance Interruption Warning",
+        "source": "aws.ec2",
+        "account": site.account.id,
+        "time": iso(now),
+        "region": site.region,
+        "resources": [format!("arn:aws:ec2:{}:{}:instance/{id}", site.region, site.account.id)],
+        "detail": {"instance-id": id, "instance-action": "terminate"},
+    });
+    events::publish(site.account.region(site.region), &event, now, site.random);
+}
+
 /// Lets instances come up, go, and leave the listing.
 pub(super) fn advance(site: &mut Site<'_>) {
+    interrupt(site);
     let now = site.now;
     let due = |instance: &&Instance| instance.due.is_some_and(|due| due <= now);
     let due: Vec<String> = site
@@ -426,7 +474,8 @@ pub(super) fn advance(site: &mut Site<'_>) {
                 instance.state = State::Running;
                 instance.due = None;
             }
-            State::Running => instance.due = None,
+            // The notice that EC2 gave is over.
+            State::Running => drop(terminate(site, &id)),
             State::ShuttingDown => {
                 instance.state = State::Terminated;
                 instance.due = Some(later(now, LISTED));

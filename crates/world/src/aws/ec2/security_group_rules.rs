@@ -154,13 +154,6 @@ pub(crate) fn allow(site: &mut Site<'_>, group: &str, rule: Rule) -> Option<Stri
     Some(id)
 }
 
-/// Takes all rules out of all groups that name this group.
-pub(crate) fn forget_group(site: &mut Site<'_>, named: &str) {
-    for group in site.ec2().security_groups.values_mut() {
-        group.rules.retain(|_, rule| rule.peer.group() != Some(named));
-    }
-}
-
 /// Writes rules as permissions: one for each protocol and ports, with all its peers.
 pub(super) fn write_permissions(name: &str, rules: &[&Rule], view: &View<'_>, xml: &mut Xml) {
     let mut kinds: Vec<(&str, i32, i32)> = rules.iter().map(|rule| (&*rule.protocol, rule.from, rule.to)).collect();

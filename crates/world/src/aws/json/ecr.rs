@@ -25,7 +25,7 @@ use crate::registry::image::Images;
 use crate::registry::image::Manifest;
 
 /// How long a registry password is good.
-const PASSWORD_LIFE: Duration = Duration::from_secs(12 * 3600);
+const PASSWORD_LIFE: Duration = Duration::from_hours(12);
 
 /// Repositories of one region.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -169,7 +169,8 @@ struct Password {
 struct Lifecycle {
     registry_id: Option<String>,
     repository_name: String,
-    lifecycle_policy_text: String,
+    #[serde(rename = "lifecyclePolicyText")]
+    text: String,
 }
 
 #[derive(Deserialize)]
@@ -453,7 +454,7 @@ fn password(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Value, Refusal> {
 fn put_lifecycle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Value, Refusal> {
     let input: Lifecycle = json::input(call)?;
     own_registry(scene, input.registry_id.as_deref())?;
-    let rules = serde_json::from_str::<Value>(&input.lifecycle_policy_text);
+    let rules = serde_json::from_str::<Value>(&input.text);
     if !rules.is_ok_and(|policy| policy["rules"].is_array()) {
         let message = "Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: \
                        'Lifecycle policy validation failure: it must be JSON with `rules`'";
@@ -462,8 +463,8 @@ fn put_lifecycle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Value, Refusa
     let account = scene.account.id.clone();
     let name = &input.repository_name;
     let repository = scene.account.region(&call.scope.region).ecr.find(&account, name)?;
-    repository.lifecycle = Some(input.lifecycle_policy_text.clone());
-    Ok(json!({"registryId": account, "repositoryName": name, "lifecyclePolicyText": input.lifecycle_policy_text}))
+    repository.lifecycle = Some(input.text.clone());
+    Ok(json!({"registryId": account, "repositoryName": name, "lifecyclePolicyText": input.text}))
 }
 
 fn get_lifecycle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Value, Refusal> {
@@ -528,7 +529,7 @@ fn image_detail(account: &str, name: &str, images: &Images, digest: &str, manife
         "registryId": account,
         "repositoryName": name,
         "imageDigest": digest,
-        "imageSizeInBytes": images.size_of(manifest),
+        "imageSizeInBytes": Images::size_of(manifest),
         "imagePushedAt": tags::epoch(manifest.pushed),
         "imageManifestMediaType": manifest.media_type,
     });

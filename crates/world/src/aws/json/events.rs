@@ -1,4 +1,4 @@
-//! EventBridge: rules of the default bus and their targets. Events that fit a rule go to the queues that it names.
+//! `EventBridge`: rules of the default bus and their targets. Events that fit a rule go to the queues that it names.
 
 use std::collections::BTreeMap;
 

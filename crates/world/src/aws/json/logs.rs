@@ -1,4 +1,4 @@
-//! CloudWatch Logs: log groups and how long they keep what is written.
+//! `CloudWatch` Logs: log groups and how long they keep what is written.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@
 //! members are refused, and answers with [`answer`].
 
 pub(crate) mod ecr;
-pub(super) mod events;
+pub(crate) mod events;
 pub(super) mod kms;
 pub(super) mod logs;
 pub(super) mod sqs;

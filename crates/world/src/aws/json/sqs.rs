@@ -23,7 +23,7 @@ use crate::core::Response;
 use crate::random::Random;
 
 /// How long a deleted queue's name cannot be used again.
-const NAME_REST: Duration = Duration::from_secs(60);
+const NAME_REST: Duration = Duration::from_mins(1);
 
 /// The attributes that can be set, with the value that a queue has without.
 const ATTRIBUTES: &[(&str, &str)] = &[

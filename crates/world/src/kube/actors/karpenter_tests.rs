@@ -145,12 +145,78 @@ fn pods_without_room_get_nodes_and_nodes_without_pods_go() {
         assert_eq!(claim["metadata"]["labels"]["karpenter.sh/capacity-type"], "spot");
     }
     stage.change(&kinds::DEPLOYMENT, "default", "work", |work| {
-        work["spec"]["replicas"] = json!(1)
+        work["spec"]["replicas"] = json!(1);
     });
     pass(&mut stage, 300);
     assert_eq!(running(&mut stage), 1);
     assert_eq!(stage.cluster.store.list(&kinds::NODE_CLAIM).count(), 1);
     assert_eq!(stage.ready("default"), 2);
+}
+
+/// A queue that Karpenter reads, and the rule that puts EC2's warnings into it.
+fn lay_queue(stage: &mut Stage) {
+    let calls = [
+        ("sqs", "AmazonSQS.CreateQueue", json!({"QueueName": "warnings"})),
+        (
+            "events",
+            "AWSEvents.PutRule",
+            json!({"Name": "spot", "EventPattern": r#"{"source": ["aws.ec2"]}"#}),
+        ),
+        (
+            "events",
+            "AWSEvents.PutTargets",
+            json!({"Rule": "spot", "Targets": [
+                {"Id": "queue", "Arn": format!("arn:aws:sqs:{REGION}:123456789012:warnings")},
+            ]}),
+        ),
+    ];
+    for (service, target, body) in calls {
+        let scope = format!("AWS4-HMAC-SHA256 Credential=AKID/20260101/{REGION}/{service}/aws4_request, x=y");
+        let request = http::Request::post(format!("https://{service}.{REGION}.amazonaws.com/"))
+            .header("authorization", scope)
+            .header("x-amz-target", target)
+            .body(bytes::Bytes::from(body.to_string()))
+            .unwrap();
+        let scope = crate::aws::Scope::of(&request).unwrap();
+        let scene = crate::aws::Scene {
+            now: stage.now,
+            random: &mut stage.random,
+            account: &mut stage.aws,
+            clusters: &mut BTreeMap::new(),
+        };
+        let response = crate::aws::handle(scene, &scope, &request);
+        assert_eq!(response.status(), 200, "{response:?}");
+    }
+    stage.change(&kinds::DEPLOYMENT, "default", "karpenter", |karpenter| {
+        let container = &mut karpenter["spec"]["template"]["spec"]["containers"][0];
+        let variables = container["env"].as_array_mut().unwrap();
+        variables.push(json!({"name": "INTERRUPTION_QUEUE", "value": "warnings"}));
+    });
+}
+
+#[test]
+fn a_machine_that_ec2_wants_back_is_replaced_before_it_goes() {
+    let mut stage = show();
+    lay_queue(&mut stage);
+    stage.create(&kinds::DEPLOYMENT, gpu_pods(1));
+    pass(&mut stage, 180);
+    let claim = |stage: &Stage| {
+        let claims = stage.cluster.store.list(&kinds::NODE_CLAIM);
+        claims
+            .map(|claim| claim["metadata"]["name"].clone())
+            .collect::<Vec<_>>()
+    };
+    let before = claim(&stage);
+    let fault = "spot-interruption@1m".parse().unwrap();
+    stage.aws.faults.add(fault);
+    pass(&mut stage, 110);
+    let instances = &stage.aws.region(REGION).ec2.instances;
+    let ended = instances.values().filter(|instance| !instance.is_alive()).count();
+    assert_eq!(ended, 1, "Karpenter ends it within the two minutes of notice");
+    pass(&mut stage, 120);
+    assert_eq!(stage.ready("default"), 2);
+    assert_ne!(claim(&stage), before);
+    assert_eq!(running(&mut stage), 1, "a fault hits one instance");
 }
 
 #[test]

@@ -115,11 +115,11 @@ fn scaling_in_takes_pods_that_are_not_ready_first() {
         .map(|pod| pod::uid(pod).to_owned())
         .collect();
     stage.change(&kinds::DEPLOYMENT, "default", "web", |web| {
-        web["spec"]["replicas"] = json!(4)
+        web["spec"]["replicas"] = json!(4);
     });
     stage.seconds(0);
     stage.change(&kinds::DEPLOYMENT, "default", "web", |web| {
-        web["spec"]["replicas"] = json!(2)
+        web["spec"]["replicas"] = json!(2);
     });
     stage.seconds(30);
     let left: Vec<String> = stage
@@ -185,7 +185,7 @@ fn a_namespace_ends_when_nothing_is_left_in_it() {
     );
     assert_eq!(stage.pods("demo").len(), 0);
     stage.change(&kinds::CONFIG_MAP, "demo", "held", |held| {
-        held["metadata"]["finalizers"] = json!([])
+        held["metadata"]["finalizers"] = json!([]);
     });
     stage.seconds(10);
     assert_eq!(stage.get(&kinds::NAMESPACE, "", "demo"), None);

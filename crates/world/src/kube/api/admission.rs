@@ -248,7 +248,7 @@ fn concerns(store: &Store, webhook: &Value, call: &Call<'_>, object: &Value, ope
             .any(|item| item == "*" || item == wanted || item == "*/*")
     };
     let rules = webhook["rules"].as_array().into_iter().flatten();
-    let ruled = rules.into_iter().any(|rule| {
+    let matched = rules.into_iter().any(|rule| {
         let scope = match rule["scope"].as_str() {
             Some("Namespaced") => resource.scope == Scope::Namespaced,
             Some("Cluster") => resource.scope == Scope::Cluster,
@@ -264,7 +264,7 @@ fn concerns(store: &Store, webhook: &Value, call: &Call<'_>, object: &Value, ope
     });
     // Configurations of webhooks are never guarded by webhooks: nobody could mend a broken one.
     let guard = resource.kind.ends_with("WebhookConfiguration");
-    ruled
+    matched
         && !guard
         && selector_matches(&webhook["objectSelector"], &object["metadata"]["labels"])
         && selector_matches(&webhook["namespaceSelector"], &namespace_labels(store, call, object))

@@ -78,24 +78,24 @@ pub(crate) fn onto(live: Option<&Value>, applied: &Value, call: &Call<'_>, now: 
     if live.is_some() && owners.is_empty() {
         owners = manage::adopt(before, shape, &call.resource.api_version(), now);
     }
-    let applier = own(&owners, call);
-    let last = owners.get(&applier).cloned();
+    let by = own(&owners, call);
+    let last = owners.get(&by).cloned();
     let before = manage::without_owners(before);
     let merged = merge::merged(Some(&before), Some(applied), shape);
     let mut fields = manage::applied(applied, shape);
     keep_to_part(&mut fields, call);
     let time = last.as_ref().and_then(|last| last.time.clone());
-    owners.insert(applier.clone(), Owned { fields, time });
+    owners.insert(by.clone(), Owned { fields, time });
     let mut after = match &last {
         Some(last) => pruned(&merged, last, &owners, shape),
         None => merged,
     };
-    let conflicts = manage::settle(&before, &after, shape, &mut owners, &applier);
+    let conflicts = manage::settle(&before, &after, shape, &mut owners, &by);
     if !conflicts.is_empty() && !call.flag("force") {
         return Err(refusal(&conflicts));
     }
     let changed = live.is_none() || after != before;
-    if changed && let Some(own) = owners.get_mut(&applier) {
+    if changed && let Some(own) = owners.get_mut(&by) {
         own.time = Some(now.to_owned());
     }
     manage::write(&mut after, &owners);

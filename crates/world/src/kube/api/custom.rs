@@ -88,10 +88,7 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Found) {
         return;
     }
     if !has_type(schema, value) {
-        let wanted = match schema["type"].as_str() {
-            Some(wanted) => wanted,
-            None => "integer,string",
-        };
+        let wanted = schema["type"].as_str().unwrap_or("integer,string");
         let kind = json!(kind_of(value));
         let why = format!("{at} in body must be of type {wanted}: {kind}");
         let message = format!("Invalid value: {kind}: {why}");
@@ -173,7 +170,7 @@ fn check_value(schema: &Value, value: &Value, at: &str, found: &mut Found) {
     let mut wrong = |why: String| {
         found
             .values
-            .push(Cause::invalid(at, value, &format!("{at} in body {why}")))
+            .push(Cause::invalid(at, value, &format!("{at} in body {why}")));
     };
     if let Some(number) = value.as_f64() {
         if let Some(least) = schema["minimum"].as_f64() {

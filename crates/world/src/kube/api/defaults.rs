@@ -438,7 +438,7 @@ fn definition(object: &mut Value) {
 
 fn binding(object: &mut Value) {
     within(object, "roleRef", |role| {
-        put(role, "apiGroup", json!("rbac.authorization.k8s.io"))
+        put(role, "apiGroup", json!("rbac.authorization.k8s.io"));
     });
     each(object, "subjects").for_each(|subject| {
         if matches!(subject["kind"].as_str(), Some("User" | "Group")) {

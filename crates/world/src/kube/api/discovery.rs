@@ -67,15 +67,14 @@ fn grouped(customs: &Customs, part: Part) -> Vec<Group<'_>> {
         if resource.group.is_empty() != (part == Part::Core) {
             continue;
         }
-        let at = match found.iter().position(|group| group.name == resource.group) {
-            Some(at) => at,
-            None => {
-                found.push(Group {
-                    name: &resource.group,
-                    versions: Vec::new(),
-                });
-                found.len() - 1
-            }
+        let at = if let Some(at) = found.iter().position(|group| group.name == resource.group) {
+            at
+        } else {
+            found.push(Group {
+                name: &resource.group,
+                versions: Vec::new(),
+            });
+            found.len() - 1
         };
         let versions = &mut found[at].versions;
         match versions.iter_mut().find(|(version, _)| *version == resource.version) {
@@ -306,7 +305,7 @@ fn schemas(customs: &Customs) -> Value {
     json!({"paths": paths})
 }
 
-/// As much of a group's OpenAPI as says that the server validates fields itself, which is what `kubectl apply` asks.
+/// As much of a group's `OpenAPI` as says that the server validates fields itself, which is what `kubectl apply` asks.
 fn schema(customs: &Customs, group: &str, version: &str) -> Value {
     let parameter = json!({"name": "fieldValidation", "in": "query", "schema": {"type": "string"}});
     let mut paths = BTreeMap::new();

@@ -1,13 +1,15 @@
 //! Who asks, and what they may do.
 //!
-//! People come with a token that is a presigned STS URL, pods with a service account's. Whoever has an access entry is
-//! an administrator; a pod may do what roles and bindings say.
+//! People come with a token that is a presigned STS URL, pods with a service account's. An access entry lets a person in
+//! and may make it an administrator; everybody else may do what roles and bindings say.
 
 use base64::Engine;
 use http::header::AUTHORIZATION;
 use serde_json::Value;
 
 use crate::aws;
+use crate::aws::rest::eks::access::ScopeKind;
+use crate::aws::rest::eks::access::principal_of;
 use crate::core::Request;
 use crate::core::Scene;
 use crate::kube::api::status::Failure;
@@ -18,6 +20,9 @@ const CLUSTER_ROLE_BINDING: GroupKind = GroupKind::of("ClusterRoleBinding.rbac.a
 const ROLE_BINDING: GroupKind = GroupKind::of("RoleBinding.rbac.authorization.k8s.io");
 const CLUSTER_ROLE: GroupKind = GroupKind::of("ClusterRole.rbac.authorization.k8s.io");
 const ROLE: GroupKind = GroupKind::of("Role.rbac.authorization.k8s.io");
+
+/// The policy that makes a principal an administrator.
+const ADMINISTRATORS: &str = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
 
 /// How tokens of people begin.
 const PERSON: &str = "k8s-aws-v1.";
@@ -110,9 +115,24 @@ fn person(scene: &Scene<'_>, token: &str) -> Option<User> {
     (asks && for_cluster && scope.service == "sts").then(|| entry(scene, &scope.key))?
 }
 
-/// The user that an access key's principal is in this cluster.
+/// The user that an access key's principal is in this cluster; none if no access entry lets it in.
+///
+/// The policy for administrators of the whole cluster makes one. Other policies give nothing here: what a principal may
+/// do beside it is what roles and bindings give its user and groups.
 fn entry(scene: &Scene<'_>, key: &str) -> Option<User> {
-    (!key.is_empty()).then(|| administrator(&format!("arn:aws:iam::{}:user/{key}", scene.aws.id)))
+    let region = scene.aws.regions.get(&scene.cluster.region)?;
+    let cluster = region.eks.at_host(&scene.cluster.host)?;
+    let entry = cluster.access_entries.get(&principal_of(&scene.aws.caller(key).arn))?;
+    let policy = entry.policies.get(ADMINISTRATORS);
+    if policy.is_some_and(|grant| grant.scope.kind == ScopeKind::Cluster) {
+        return Some(administrator(&entry.username));
+    }
+    let mut groups = entry.groups.clone();
+    groups.push("system:authenticated".to_owned());
+    Some(User {
+        name: entry.username.clone(),
+        groups,
+    })
 }
 
 /// Whether the user may do it.
@@ -194,7 +214,7 @@ mod tests {
     use super::*;
 
     fn check(rule: &Value, verb: &str, resource: &str, expected: bool) {
-        let role = json!({"rules": [rule]});
+        let granted = json!({"rules": [rule]});
         let action = Action {
             verb,
             group: "",
@@ -202,7 +222,7 @@ mod tests {
             namespace: "a",
             name: "n",
         };
-        assert_eq!(grants(&role, &action), expected, "{verb} {resource} by {rule}");
+        assert_eq!(grants(&granted, &action), expected, "{verb} {resource} by {rule}");
     }
 
     #[test]

@@ -55,11 +55,11 @@ pub(crate) fn owners(object: &Value) -> Owners {
                 api_version: text("apiVersion"),
                 subresource: text("subresource"),
             };
-            let owned = Owned {
+            let share = Owned {
                 fields: Fields::from_json(&entry["fieldsV1"]),
                 time: entry["time"].as_str().map(str::to_owned),
             };
-            Some((owner, owned))
+            Some((owner, share))
         })
         .collect()
 }
@@ -67,14 +67,14 @@ pub(crate) fn owners(object: &Value) -> Owners {
 /// Writes the owners into an object: those who apply first, then by time and name.
 pub(crate) fn write(object: &mut Value, owners: &Owners) {
     let mut sorted: Vec<(&Owner, &Owned)> = owners.iter().filter(|(_, owned)| !owned.fields.is_empty()).collect();
-    sorted.sort_by(|(owner, owned), (other, theirs)| {
-        let key = |owner: &Owner, owned: &Owned| (owner.operation, owned.time.clone(), owner.manager.clone());
-        key(owner, owned)
+    sorted.sort_by(|(owner, share), (other, theirs)| {
+        let key = |owner: &Owner, share: &Owned| (owner.operation, share.time.clone(), owner.manager.clone());
+        key(owner, share)
             .cmp(&key(other, theirs))
             .then_with(|| owner.api_version.cmp(&other.api_version))
             .then_with(|| owner.subresource.cmp(&other.subresource))
     });
-    let entries: Vec<Value> = sorted.into_iter().map(|(owner, owned)| entry(owner, owned)).collect();
+    let entries: Vec<Value> = sorted.into_iter().map(|(owner, share)| entry(owner, share)).collect();
     let Some(metadata) = object["metadata"].as_object_mut() else {
         return;
     };
@@ -85,7 +85,7 @@ pub(crate) fn write(object: &mut Value, owners: &Owners) {
     }
 }
 
-fn entry(owner: &Owner, owned: &Owned) -> Value {
+fn entry(owner: &Owner, share: &Owned) -> Value {
     let mut entry = json!({
         "manager": owner.manager,
         "operation": match owner.operation {
@@ -94,9 +94,9 @@ fn entry(owner: &Owner, owned: &Owned) -> Value {
         },
         "apiVersion": owner.api_version,
         "fieldsType": "FieldsV1",
-        "fieldsV1": owned.fields.to_json(),
+        "fieldsV1": share.fields.to_json(),
     });
-    if let Some(time) = &owned.time {
+    if let Some(time) = &share.time {
         entry["time"] = json!(time);
     }
     if !owner.subresource.is_empty() {
@@ -203,9 +203,9 @@ pub(crate) fn adopt(object: &Value, shape: &Shape, api_version: &str, now: &str)
         api_version: api_version.to_owned(),
         subresource: String::new(),
     };
-    let owned = Owned {
+    let claim = Owned {
         fields,
         time: Some(now.to_owned()),
     };
-    Owners::from([(owner, owned)])
+    Owners::from([(owner, claim)])
 }

@@ -38,11 +38,10 @@ pub(crate) fn answer(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response,
 /// An object with the call's patch on it.
 pub(crate) fn patched(call: &Call<'_>, object: &Value) -> Result<Value, Failure> {
     let strategic = call.resource.custom.is_none();
-    let accepted = match strategic {
-        true => {
-            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml"
-        }
-        false => "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+    let accepted = if strategic {
+        "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml"
+    } else {
+        "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
     };
     call.field_validation().map(|_: FieldValidation| ())?;
     let body: Value = serde_json::from_slice(call.request.body())

@@ -1,4 +1,4 @@
-//! The few forms of JSONPath that custom resource definitions use: `.a.b`, `.a[0]`, `.a[?(@.type=="Ready")].status`.
+//! The few forms of `JSONPath` that custom resource definitions use: `.a.b`, `.a[0]`, `.a[?(@.type=="Ready")].status`.
 
 use serde_json::Value;
 
@@ -46,15 +46,15 @@ fn name(text: &str) -> (String, &str) {
 }
 
 /// Whether `@.field == "value"` holds for an item.
-fn holds(item: &Value, test: &str) -> bool {
-    let Some((field, wanted)) = test.split_once("==") else {
+fn holds(item: &Value, condition: &str) -> bool {
+    let Some((field, wanted)) = condition.split_once("==") else {
         return false;
     };
     let field = field.trim().trim_start_matches('@');
     let wanted = wanted.trim().trim_matches(['"', '\'']);
     match first(item, field) {
-        Some(Value::String(text)) => text == wanted,
-        Some(other) => other.to_string() == wanted,
+        Some(Value::String(found)) => found == wanted,
+        Some(other) => *other == wanted,
         None => false,
     }
 }

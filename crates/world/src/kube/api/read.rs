@@ -86,22 +86,17 @@ pub(crate) fn watch(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Outcome, F
         ends: watch::end(scene.now, call.parameter("timeoutSeconds").parse().ok()),
         bookmarked: scene.now,
     };
-    let mut lines = Vec::new();
-    let mut open = true;
-    if initial {
-        lines = watch.first_lines(objects(store, call), scene.now);
+    let (lines, open) = if initial {
+        let mut lines = watch.first_lines(objects(store, call), scene.now);
         if watch.bookmarks {
             lines.extend(watch::bookmark_line(&call.resource, revision, true));
         }
+        (lines, true)
+    } else if let Some(changes) = store.changes_since(watch.since) {
+        (watch.missed(changes, scene.now), true)
     } else {
-        match store.changes_since(watch.since) {
-            Some(changes) => lines = watch.missed(changes, scene.now),
-            None => {
-                lines = watch::error_line(&watch::too_old(watch.since));
-                open = false;
-            }
-        }
-    }
+        (watch::error_line(&watch::too_old(watch.since)), false)
+    };
     let since = watch.since.max(revision);
     let mut response = Response::new(Bytes::from(lines));
     let json = http::HeaderValue::from_static("application/json");

@@ -89,11 +89,6 @@ static BUILT_IN: LazyLock<Vec<Arc<Resource>>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The resources that every cluster has, in the order of discovery.
-pub(crate) fn built_in() -> &'static [Arc<Resource>] {
-    &BUILT_IN
-}
-
 /// The built-in resource of a kind; none for a custom kind.
 pub(crate) fn of_kind(kind: &GroupKind) -> Option<&'static Arc<Resource>> {
     BUILT_IN.iter().find(|resource| resource.stored_as == *kind)
@@ -196,11 +191,6 @@ impl Customs {
     /// Every resource, the built-in ones first.
     pub(crate) fn every(&self) -> impl Iterator<Item = &Arc<Resource>> {
         BUILT_IN.iter().chain(self.all.values())
-    }
-
-    /// The custom resources.
-    pub(crate) fn custom(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        self.all.values()
     }
 }
 
@@ -368,7 +358,7 @@ mod tests {
 
     #[test]
     fn every_line_of_the_table_can_be_read() {
-        assert_eq!(built_in().len(), 66);
+        assert_eq!(BUILT_IN.len(), 66);
     }
 
     #[test]

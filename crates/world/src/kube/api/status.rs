@@ -210,12 +210,6 @@ impl Failure {
         self
     }
 
-    /// A caller that the path outside of resources is closed to.
-    pub(crate) fn forbidden_path(user: &str, verb: &str, path: &str) -> Self {
-        let message = format!("forbidden: User \"{user}\" cannot {verb} path \"{path}\"");
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).with(json!({}))
-    }
-
     /// A caller that nobody knows.
     pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")

@@ -75,16 +75,13 @@ fn list(old: &[Value], new: &[Value], merge: &Merge, items: &Shape) -> Result<Va
         let own = new.iter().filter(|item| item.get(DIRECTIVE).is_none());
         return Ok(own.cloned().collect());
     }
-    match merge {
-        Merge::By(keys) => {
-            let key = keys.first().map_or("name", String::as_str);
-            keyed(old, new, key, items)
-        }
-        _ => {
-            let mut all = old.to_vec();
-            all.extend(new.iter().filter(|item| !old.contains(item)).cloned());
-            Ok(Value::Array(all))
-        }
+    if let Merge::By(keys) = merge {
+        let key = keys.first().map_or("name", String::as_str);
+        keyed(old, new, key, items)
+    } else {
+        let mut all = old.to_vec();
+        all.extend(new.iter().filter(|item| !old.contains(item)).cloned());
+        Ok(Value::Array(all))
     }
 }
 
@@ -147,31 +144,31 @@ mod tests {
     use super::*;
     use crate::kube::api::shape::defined;
 
-    fn check(object: Value, patch: Value, expected: Value) {
-        assert_eq!(patched(&object, &patch, defined("PodSpec").unwrap()).unwrap(), expected);
+    fn check(object: &Value, patch: &Value, expected: &Value) {
+        assert_eq!(patched(object, patch, defined("PodSpec").unwrap()).unwrap(), *expected);
     }
 
     #[test]
     fn containers_merge_by_name_and_leave_by_directive() {
         let object = json!({"containers": [{"name": "a", "image": "1"}, {"name": "b"}]});
         check(
-            object.clone(),
-            json!({"containers": [{"name": "a", "image": "2"}]}),
-            json!({"containers": [{"name": "a", "image": "2"}, {"name": "b"}]}),
+            &object,
+            &json!({"containers": [{"name": "a", "image": "2"}]}),
+            &json!({"containers": [{"name": "a", "image": "2"}, {"name": "b"}]}),
         );
         check(
-            object,
-            json!({"containers": [{"name": "b", "$patch": "delete"}]}),
-            json!({"containers": [{"name": "a", "image": "1"}]}),
+            &object,
+            &json!({"containers": [{"name": "b", "$patch": "delete"}]}),
+            &json!({"containers": [{"name": "a", "image": "1"}]}),
         );
     }
 
     #[test]
     fn an_order_that_kubectl_sends_is_kept() {
         check(
-            json!({"containers": [{"name": "a"}, {"name": "b"}]}),
-            json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": []}),
-            json!({"containers": [{"name": "b"}, {"name": "a"}]}),
+            &json!({"containers": [{"name": "a"}, {"name": "b"}]}),
+            &json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": []}),
+            &json!({"containers": [{"name": "b"}, {"name": "a"}]}),
         );
     }
 }

@@ -74,13 +74,12 @@ fn scale_of(resource: &Resource, object: &Value) -> Value {
     if let Some(replicas) = spec.and_then(Value::as_i64).filter(|replicas| *replicas != 0) {
         scale["spec"]["replicas"] = json!(replicas);
     }
-    let selector = match &resource.custom {
-        None => selector_text(&object["spec"]["selector"]),
-        Some(_) => {
-            let at = scale_path(resource, "labelSelectorPath", "");
-            let found = (!at.is_empty()).then(|| path::first(object, &at)).flatten();
-            found.and_then(Value::as_str).unwrap_or_default().to_owned()
-        }
+    let selector = if resource.custom.is_none() {
+        selector_text(&object["spec"]["selector"])
+    } else {
+        let at = scale_path(resource, "labelSelectorPath", "");
+        let found = (!at.is_empty()).then(|| path::first(object, &at)).flatten();
+        found.and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     if !selector.is_empty() {
         scale["status"]["selector"] = json!(selector);

@@ -184,7 +184,7 @@ fn built_in(resource: &Resource, object: &Value, column: &str, now: Timestamp) -
         ("ConfigMap", "Data") => json!(entries(&object["data"]) + entries(&object["binaryData"])),
         ("Secret", "Data") => json!(entries(&object["data"])),
         ("Secret", "Type") => object["type"].clone(),
-        ("Namespace", "Status") => status["phase"].clone(),
+        ("Namespace" | "PersistentVolume" | "PersistentVolumeClaim", "Status") => status["phase"].clone(),
         ("Pod", _) => pod(object, column, now),
         ("Node", _) => node(object, column),
         ("Service", _) => service(object, column),
@@ -234,7 +234,6 @@ fn built_in(resource: &Resource, object: &Value, column: &str, now: Timestamp) -
         ("PodDisruptionBudget", "Min Available") => not_applicable(&spec["minAvailable"]),
         ("PodDisruptionBudget", "Max Unavailable") => not_applicable(&spec["maxUnavailable"]),
         ("PodDisruptionBudget", "Allowed Disruptions") => count(&status["disruptionsAllowed"]),
-        ("PersistentVolumeClaim", "Status") => status["phase"].clone(),
         ("PersistentVolumeClaim", "Volume") => json!(spec["volumeName"].as_str().unwrap_or_default()),
         ("PersistentVolumeClaim", "Capacity") => {
             json!(status["capacity"]["storage"].as_str().unwrap_or_default())
@@ -246,7 +245,6 @@ fn built_in(resource: &Resource, object: &Value, column: &str, now: Timestamp) -
         ("PersistentVolume", "Capacity") => spec["capacity"]["storage"].clone(),
         ("PersistentVolume", "Access Modes") => json!(access_modes(&spec["accessModes"])),
         ("PersistentVolume", "Reclaim Policy") => spec["persistentVolumeReclaimPolicy"].clone(),
-        ("PersistentVolume", "Status") => status["phase"].clone(),
         ("PersistentVolume", "Claim") => {
             let claim = &spec["claimRef"];
             let name = |field: &str| claim[field].as_str().unwrap_or_default();

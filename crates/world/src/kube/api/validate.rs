@@ -151,10 +151,10 @@ fn kind(resource: &Resource, object: &Value, old: Option<&Value>, causes: &mut V
         ("", "ConfigMap" | "Secret") => immutable(object, old, causes),
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaler(spec, causes),
         ("apiextensions.k8s.io", _) => definition(object, causes),
-        ("rbac.authorization.k8s.io", "ClusterRoleBinding" | "RoleBinding") => {
-            if old.is_some_and(|old| old["roleRef"] != object["roleRef"]) {
-                causes.push(Cause::invalid("roleRef", &object["roleRef"], "cannot change roleRef"));
-            }
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding" | "RoleBinding")
+            if old.is_some_and(|old| old["roleRef"] != object["roleRef"]) =>
+        {
+            causes.push(Cause::invalid("roleRef", &object["roleRef"], "cannot change roleRef"));
         }
         ("storage.k8s.io", "StorageClass") => {
             for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {

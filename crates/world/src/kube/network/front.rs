@@ -39,8 +39,8 @@ pub(super) fn is_one(host: &str) -> bool {
 }
 
 /// One healthy target behind a load balancer's port, or what the load balancer says itself.
-pub(super) fn target(scene: &mut Scene<'_>, host: &str, port: u16) -> Result<Backend, Response> {
-    let refused = |text: &str| plain(StatusCode::BAD_GATEWAY, text);
+pub(super) fn target(scene: &mut Scene<'_>, host: &str, port: u16) -> Result<Backend, Box<Response>> {
+    let refused = |text: &str| Box::new(plain(StatusCode::BAD_GATEWAY, text));
     let mut place = site(scene);
     let elb = place.elb();
     let balancer = elb
@@ -63,7 +63,12 @@ pub(super) fn target(scene: &mut Scene<'_>, host: &str, port: u16) -> Result<Bac
         .filter(|target| target.answers)
         .map(|target| (target.id.clone(), target.port))
         .collect();
-    let unavailable = || plain(StatusCode::SERVICE_UNAVAILABLE, "503 Service Temporarily Unavailable");
+    let unavailable = || {
+        Box::new(plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "503 Service Temporarily Unavailable",
+        ))
+    };
     let (address, port) = healthy
         .get(scene.random.below(healthy.len()))
         .ok_or_else(unavailable)?

@@ -247,18 +247,13 @@ impl Server {
         let ask: Ask = match serde_json::from_slice(request.body()) {
             Ok(ask) => ask,
             Err(error) => {
-                return self.refuse(
-                    StatusCode::BAD_REQUEST,
-                    "BadRequestError",
-                    Value::Null,
-                    &error.to_string(),
-                );
+                return self.refuse(StatusCode::BAD_REQUEST, "BadRequestError", None, &error.to_string());
             }
         };
         let model = ask.model.clone().unwrap_or_else(|| self.model.clone());
         if !self.names.contains(&model) {
             let text = format!("The model `{model}` does not exist.");
-            return self.refuse(StatusCode::NOT_FOUND, "NotFoundError", json!("model"), &text);
+            return self.refuse(StatusCode::NOT_FOUND, "NotFoundError", Some("model"), &text);
         }
         let prompt = prompt(&ask);
         let seed = fingerprint(&prompt);
@@ -285,7 +280,7 @@ impl Server {
             }
             Err(rejection) => {
                 let text = rejection.to_string();
-                self.refuse(StatusCode::BAD_REQUEST, "BadRequestError", Value::Null, &text)
+                self.refuse(StatusCode::BAD_REQUEST, "BadRequestError", None, &text)
             }
         }
     }
@@ -305,7 +300,7 @@ impl Server {
         }
     }
 
-    fn refuse(&mut self, status: StatusCode, kind: &str, parameter: Value, text: &str) -> Reply {
+    fn refuse(&mut self, status: StatusCode, kind: &str, parameter: Option<&str>, text: &str) -> Reply {
         self.served.refused += 1;
         let error = json!({"message": text, "type": kind, "param": parameter, "code": status.as_u16()});
         Reply::Answer(answer(status, &json!({"error": error})))

@@ -222,19 +222,6 @@ pub(crate) fn deregister(site: &mut Site<'_>, group: &str, id: &str, port: u16) 
     Ok(())
 }
 
-/// Says whether a target answers its checks.
-pub(crate) fn report(site: &mut Site<'_>, group: &str, id: &str, answers: bool) {
-    let targets = site
-        .elb()
-        .target_groups
-        .get_mut(group)
-        .into_iter()
-        .flat_map(|group| &mut group.targets);
-    for target in targets.filter(|target| target.id == id) {
-        target.answers = answers;
-    }
-}
-
 /// Deletes a target group that nothing forwards to. Deleting one that is not there is no mistake.
 pub(crate) fn remove(site: &mut Site<'_>, arn: &str) -> Result<(), Refusal> {
     let elb = site.elb();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::aws::query::elb::target_groups;
 use crate::aws::wire::Answer;
 use crate::aws::wire::World;
 
@@ -87,12 +86,8 @@ fn targets_are_checked_before_they_are_healthy() {
     assert_eq!(state(&mut world), "initial");
     world.wait(25);
     assert_eq!(state(&mut world), "healthy");
-    target_groups::report(
-        &mut world.core.aws_scene().site("eu-west-1"),
-        &targets,
-        "10.0.0.9",
-        false,
-    );
+    let groups = &mut world.core.account().region("eu-west-1").elb.target_groups;
+    groups.get_mut(&targets).unwrap().targets[0].answers = false;
     assert_eq!(state(&mut world), "unhealthy");
     elb(&mut world, &format!("DeleteListener&ListenerArn={listener}")).ok();
     assert_eq!(state(&mut world), "unused");

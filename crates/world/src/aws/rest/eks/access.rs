@@ -121,7 +121,7 @@ impl AccessEntry {
             _ => principal.to_owned(),
         };
         let tail = principal.splitn(6, ':').nth(5).unwrap_or_default();
-        let account = principal.splitn(6, ':').nth(4).unwrap_or_default();
+        let account = principal.split(':').nth(4).unwrap_or_default();
         let (noun, name) = tail.split_once('/').unwrap_or((tail, ""));
         Self {
             arn: cluster.part("access-entry", &format!("{noun}/{account}/{name}/{number}")),

@@ -44,9 +44,12 @@ impl Offer {
         let patch = patch(kubernetes).unwrap_or(kubernetes);
         let versions = self.versions.iter();
         versions
-            .map(|version| match self.follows_cluster {
-                true => format!("v{patch}{version}"),
-                false => (*version).to_owned(),
+            .map(|version| {
+                if self.follows_cluster {
+                    format!("v{patch}{version}")
+                } else {
+                    (*version).to_owned()
+                }
             })
             .collect()
     }

@@ -36,6 +36,10 @@ const LOG_TYPES: &[&str] = &["api", "audit", "authenticator", "controllerManager
 
 /// One cluster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the API has these switches, and they do not depend on each other"
+)]
 pub(crate) struct Cluster {
     pub(crate) name: String,
     pub(crate) arn: String,
@@ -227,11 +231,6 @@ impl Cluster {
         format!("{}.gr7.{}.eks.amazonaws.com", self.number.to_lowercase(), self.region)
     }
 
-    /// The subnets of its control plane.
-    pub(crate) fn subnets(&self) -> &[String] {
-        &self.network.subnets
-    }
-
     /// When something of it next changes by itself.
     pub(super) fn next_wake(&self) -> Option<Timestamp> {
         let groups = self.nodegroups.values().filter_map(Nodegroup::next_wake);
@@ -374,7 +373,7 @@ fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Clus
     if catalog::patch(&version).is_none() {
         return Err(invalid_parameter(format!("unsupported Kubernetes version {version}")));
     }
-    let Some(_) = body
+    let Some(()) = body
         .kubernetes_network_config
         .as_ref()
         .map_or(Some(()), |config| match config.ip_family {

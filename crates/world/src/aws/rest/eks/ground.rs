@@ -67,9 +67,10 @@ fn place(scene: &mut Scene<'_>, region: &str, id: &str) -> Result<(String, Strin
 
 /// Whether a security group exists.
 pub(super) fn check_group(scene: &mut Scene<'_>, region: &str, id: &str) -> Result<(), Refusal> {
-    match scene.account.region(region).ec2.security_groups.contains_key(id) {
-        true => Ok(()),
-        false => Err(invalid_parameter(format!("The security group '{id}' does not exist"))),
+    if scene.account.region(region).ec2.security_groups.contains_key(id) {
+        Ok(())
+    } else {
+        Err(invalid_parameter(format!("The security group '{id}' does not exist")))
     }
 }
 

@@ -3,7 +3,7 @@
 //! A cluster's objects live in [`crate::kube`]; what is here is what the EKS API knows. Actors of the cluster read it:
 //! which groups want how many nodes, which add-ons are installed, who may come in, which pods get which role.
 
-mod access;
+pub(crate) mod access;
 mod addons;
 mod catalog;
 mod certificate;
@@ -231,14 +231,14 @@ pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response,
 }
 
 /// The operation that method and path name; what names none is told as method and path.
-pub(crate) fn operation_of(request: &Request) -> Option<String> {
+pub(crate) fn operation_of(request: &Request) -> String {
     let segments = rest::segments(request);
     let method = request.method().as_str();
     let found = ROUTES.iter().find(|route| route.names(method, &segments).is_some());
-    Some(found.map_or_else(
+    found.map_or_else(
         || format!("{method} {}", request.uri().path()),
         |route| route.operation.to_owned(),
-    ))
+    )
 }
 
 /// Lets it act on what is due in one region.

@@ -126,9 +126,12 @@ struct Create {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Scaling {
-    min_size: u32,
-    max_size: u32,
-    desired_size: u32,
+    #[serde(rename = "minSize")]
+    min: u32,
+    #[serde(rename = "maxSize")]
+    max: u32,
+    #[serde(rename = "desiredSize")]
+    desired: u32,
 }
 
 /// A launch template as a request names it: by id or by name.
@@ -268,14 +271,14 @@ fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Node
         return Err(invalid_parameter(format!("The nodegroup name {name} is invalid")));
     }
     let scaling = body.scaling_config.unwrap_or(Scaling {
-        min_size: 1,
-        max_size: 2,
-        desired_size: 2,
+        min: 1,
+        max: 2,
+        desired: 2,
     });
-    if scaling.max_size == 0 || scaling.min_size > scaling.desired_size || scaling.desired_size > scaling.max_size {
+    if scaling.max == 0 || scaling.min > scaling.desired || scaling.desired > scaling.max {
         let message = format!(
             "desired size {} must be between minimum size {} and maximum size {}, which is at least 1",
-            scaling.desired_size, scaling.min_size, scaling.max_size
+            scaling.desired, scaling.min, scaling.max
         );
         return Err(invalid_parameter(message));
     }
@@ -299,7 +302,7 @@ fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Node
         cluster: cluster.name.clone(),
         name,
         status: Status::Creating,
-        desired: scaling.desired_size,
+        desired: scaling.desired,
         types: body.instance_types.unwrap_or_else(|| vec!["t3.medium".to_owned()]),
         capacity: body.capacity_type,
         ami: body.ami_type.unwrap_or_else(|| "AL2023_x86_64_STANDARD".to_owned()),
@@ -315,8 +318,8 @@ fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Node
         created: now,
         machines: Some(machines),
         due: Some(due),
-        least: scaling.min_size,
-        most: scaling.max_size,
+        least: scaling.min,
+        most: scaling.max,
         update: body.update_config.unwrap_or(UpdateSetup {
             max_unavailable: Some(1),
             max_unavailable_percentage: None,

@@ -379,3 +379,36 @@ fn what_is_not_there_is_not_found() {
     get(&mut world, "/clusters?colour=red").refused_json(400, "InvalidParameterException");
     get(&mut world, "/fargate").refused_json(400, "UnknownOperationException");
 }
+
+/// How the API server answers the operator, who comes with a presigned call to STS.
+fn knock(world: &mut World) -> u16 {
+    let cluster = get(world, "/clusters/tube").ok().value();
+    let endpoint = cluster["cluster"]["endpoint"].as_str().unwrap().to_owned();
+    let signed = "https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15\
+        &X-Amz-Credential=AKIDEXAMPLE%2F20260301%2Feu-west-1%2Fsts%2Faws4_request&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id";
+    let token = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, signed);
+    let request = http::Request::get(format!("{endpoint}/api/v1/namespaces"))
+        .header("authorization", format!("Bearer k8s-aws-v1.{token}"))
+        .body(bytes::Bytes::new())
+        .unwrap();
+    world.send(request).status
+}
+
+#[test]
+fn an_access_entry_lets_in_and_its_policy_makes_an_administrator() {
+    let (mut world, _) = active();
+    assert_eq!(knock(&mut world), 401);
+    let entries = "/clusters/tube/access-entries";
+    let operator = "arn:aws:iam::123456789012:user/operator";
+    call(&mut world, "POST", entries, &json!({"principalArn": operator})).ok();
+    world.wait(60);
+    assert_eq!(knock(&mut world), 403);
+    let policy = json!({
+        "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+        "accessScope": {"type": "cluster"},
+    });
+    let path = format!("{entries}/{}/access-policies", operator.replace('/', "%2F"));
+    call(&mut world, "POST", &path, &policy).ok();
+    world.wait(60);
+    assert_eq!(knock(&mut world), 200);
+}

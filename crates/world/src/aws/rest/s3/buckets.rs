@@ -87,9 +87,10 @@ pub(super) fn create(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Respons
     let name = &input.bucket;
     check_name(name)?;
     let region = &input.call.scope.region;
-    let wish = match input.call.request.body().is_empty() {
-        true => Element::default(),
-        false => input.document("CreateBucketConfiguration", &["LocationConstraint", "Tags"])?,
+    let wish = if input.call.request.body().is_empty() {
+        Element::default()
+    } else {
+        input.document("CreateBucketConfiguration", &["LocationConstraint", "Tags"])?
     };
     check_location(wish.text_of("LocationConstraint"), region)?;
     let tags = wish.child("Tags").map(read_tags).transpose()?.unwrap_or_default();
@@ -125,9 +126,10 @@ fn check_name(name: &str) -> Result<(), Refusal> {
         && name.ends_with(ends)
         && !name.contains("..")
         && name.parse::<std::net::Ipv4Addr>().is_err();
-    match good {
-        true => Ok(()),
-        false => Err(Refusal::new("InvalidBucketName", "The specified bucket is not valid.")),
+    if good {
+        Ok(())
+    } else {
+        Err(Refusal::new("InvalidBucketName", "The specified bucket is not valid."))
     }
 }
 

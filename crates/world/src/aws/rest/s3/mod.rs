@@ -259,12 +259,12 @@ pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response,
 }
 
 /// The operation that method, path and query name; what names none is told as method and path.
-pub(crate) fn operation_of(request: &Request) -> Option<String> {
+pub(crate) fn operation_of(request: &Request) -> String {
     let found = route(request.method(), Target::of(request).level(), &pairs(request));
-    Some(found.map_or_else(
+    found.map_or_else(
         || format!("{} {}", request.method(), request.uri()),
         |route| route.operation.to_owned(),
-    ))
+    )
 }
 
 fn route(method: &Method, level: Level, query: &BTreeMap<String, String>) -> Option<&'static Route> {

@@ -230,6 +230,15 @@ pub(super) fn register(scene: &mut Scene<'_>, registration: &Registration<'_>) -
         },
     });
     scene.cluster.store.create(&kinds::NODE, node, scene.now, scene.random);
+    // The network plugin keeps addresses ready for the pods to come.
+    let cluster = scene.cluster.name.clone();
+    if let Err(refusal) = instances::add_plugin_interface(&mut super::site(scene), registration.instance, &cluster) {
+        tracing::warn!(
+            node = name,
+            refusal = refusal.message,
+            "no interface for the pods of a node"
+        );
+    }
     Some(name)
 }
 

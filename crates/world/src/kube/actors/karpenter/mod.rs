@@ -6,6 +6,7 @@
 
 mod claims;
 mod classes;
+mod interruption;
 mod view;
 
 use std::collections::BTreeMap;
@@ -66,8 +67,11 @@ pub(crate) struct Memory {
 }
 
 fn reconcile(scene: &mut Scene<'_>) -> Option<Timestamp> {
-    component::available(&scene.cluster.store, component::is_karpenter)?;
+    let karpenter = component::available(&scene.cluster.store, component::is_karpenter)?;
     let mut wakes = Vec::new();
+    if let Some(queue) = component::variable(&karpenter.container, "INTERRUPTION_QUEUE") {
+        interruption::heed(scene, queue);
+    }
     wakes.extend(classes::reconcile(scene));
     adopt_pools(scene);
     wakes.extend(claims::reconcile(scene));
