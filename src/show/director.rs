@@ -25,6 +25,7 @@ use tubectl_gateway::key;
 
 use crate::apply::cancel::Cancel;
 use crate::error::closest;
+use crate::event;
 use crate::event::EventKind;
 use crate::event::Events;
 use crate::provider::kube::Kube;
@@ -278,6 +279,7 @@ pub async fn direct(
     mut asked: mpsc::Receiver<String>,
     cancel: &Cancel,
 ) -> (Ending, Vec<Mark>) {
+    stage.events.emit(announced(stage, script));
     let mut walk = Walk {
         stage,
         begun,
@@ -297,6 +299,28 @@ pub async fn direct(
                 None => return (Ending::Complete, walk.marks),
             }
         }
+    }
+}
+
+/// The script, as those who look on hear of it.
+fn announced(stage: &Stage, script: &Script) -> EventKind {
+    let named = |name_of: fn(&What) -> Option<&String>| {
+        let moments = script.moments.iter();
+        let named = moments.filter_map(|moment| Some((name_of(&moment.what)?.clone(), moment.at)));
+        named.map(|(name, at)| event::Moment { name, at }).collect()
+    };
+    EventKind::Show {
+        name: stage.demo.demo.clone(),
+        length: script.length,
+        acts: named(|what| match what {
+            What::Act { name, .. } => Some(name),
+            What::Reminder(_) | What::Cue(_) => None,
+        }),
+        cues: named(|what| match what {
+            What::Cue(name) => Some(name),
+            What::Reminder(_) | What::Act { .. } => None,
+        }),
+        page: stage.page.address.clone(),
     }
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use owo_colors::Style;
 
+use crate::cost::prices;
+use crate::cost::prices::Capacity;
 use crate::event::Event;
 use crate::event::EventKind;
 use crate::event::Moment;
@@ -38,6 +40,7 @@ const NARROW: usize = 50;
 /// What is known of a show.
 #[derive(Clone, Debug, Default)]
 pub struct State {
+    region: String,
     begun: Option<Timestamp>,
     name: String,
     length: Duration,
@@ -62,6 +65,7 @@ impl State {
                 page,
             } => {
                 *self = Self {
+                    region: std::mem::take(&mut self.region),
                     begun: Some(event.at),
                     name: name.clone(),
                     length: *length,
@@ -82,7 +86,18 @@ impl State {
             EventKind::Note { text } => self.note(event.at, text.clone()),
             EventKind::Sample(sample) => self.sample = Some((event.at, sample.clone())),
             // Another command begins: the show is over.
-            EventKind::Begun { .. } | EventKind::Planned { .. } | EventKind::Phase { .. } => *self = Self::default(),
+            EventKind::Begun { region, .. } => {
+                *self = Self {
+                    region: region.clone(),
+                    ..Self::default()
+                };
+            }
+            EventKind::Planned { .. } | EventKind::Phase { .. } => {
+                *self = Self {
+                    region: std::mem::take(&mut self.region),
+                    ..Self::default()
+                };
+            }
             EventKind::Started { .. }
             | EventKind::Waiting { .. }
             | EventKind::Applied { .. }
@@ -114,7 +129,7 @@ pub fn draw(state: &State, frame: Frame) -> Vec<String> {
     let mut parts = vec![vec![header(state, frame)], line(state, frame)];
     if let Some((_, sample)) = &state.sample {
         parts.push(scaling(sample, frame.width));
-        parts.push(nodes(&sample.nodes));
+        parts.push(nodes(&sample.nodes, &state.region));
         parts.push(figures(sample));
     }
     parts.push(notes(state));
@@ -136,7 +151,10 @@ pub fn draw(state: &State, frame: Frame) -> Vec<String> {
 }
 
 fn header(state: &State, frame: Frame) -> Row {
-    let times = format!("{} of {}", clock(state.elapsed(frame.now)), clock(state.length));
+    let times = match state.length {
+        Duration::ZERO => clock(state.elapsed(frame.now)),
+        length => format!("{} of {}", clock(state.elapsed(frame.now)), clock(length)),
+    };
     let stale = match &state.sample {
         Some((at, _)) if since(*at, frame.now) > STALE => {
             format!("[{}s old] ", since(*at, frame.now).as_secs())
@@ -252,7 +270,7 @@ fn scaling(sample: &Sample, width: usize) -> Vec<Row> {
 }
 
 /// Nodes, those of one type and capacity together.
-fn nodes(nodes: &[Node]) -> Vec<Row> {
+fn nodes(nodes: &[Node], region: &str) -> Vec<Row> {
     let mut groups: BTreeMap<(&str, &str), Vec<&Node>> = BTreeMap::new();
     for node in nodes {
         groups
@@ -268,7 +286,8 @@ fn nodes(nodes: &[Node]) -> Vec<Row> {
             let zones: BTreeSet<&str> = nodes.iter().map(|node| node.zone.as_str()).collect();
             let zones: Vec<&str> = zones.into_iter().collect();
             let row = named("nodes").and(style::strong(), format!("{:>3}  {instance_type:<13}", nodes.len()));
-            let row = row.and(style::plain(), format!("{capacity:<10} {}", zones.join(" ")));
+            let price = price(instance_type, capacity, nodes.len(), region);
+            let row = row.and(style::plain(), format!("{capacity:<10} {price}{}", zones.join(" ")));
             match nodes.iter().filter(|node| !node.ready).count() {
                 0 => row,
                 starting => row.and(style::cue(), format!("  {starting} starting")),
@@ -279,6 +298,17 @@ fn nodes(nodes: &[Node]) -> Vec<Row> {
         rows.push(named("").and(style::faint(), format!("     and {more} more types")));
     }
     rows
+}
+
+/// What so many nodes cost an hour, where that is known; `~` where it is estimated.
+fn price(instance_type: &str, capacity: &str, count: usize, region: &str) -> String {
+    let known = prices::instance(instance_type, Capacity::of_label(capacity), region).filter(|_| !region.is_empty());
+    let (Some(price), Ok(count)) = (known, u32::try_from(count)) else {
+        return String::new();
+    };
+    let sign = if price.estimated { "~" } else { "" };
+    let price = format!("{sign}${:.2}/h", price.hourly * f64::from(count));
+    format!("{price:<10} ")
 }
 
 fn figures(sample: &Sample) -> Vec<Row> {
@@ -457,6 +487,15 @@ mod tests {
         ));
         assert!(drawn(&state, 1500, 80, 24).contains("winners in 3:00"));
         assert!(drawn(&state, 1700, 80, 24).contains("winners, now"));
+    }
+
+    #[test]
+    fn nodes_cost_what_the_table_says_times_how_many_there_are() {
+        assert_eq!(price("g5.2xlarge", "on-demand", 2, "us-east-1").trim(), "$2.42/h");
+        assert!(price("g5.2xlarge", "spot", 2, "eu-west-1").starts_with("~$"));
+        for (instance_type, region) in [("x9.huge", "eu-west-1"), ("g5.2xlarge", "")] {
+            assert_eq!(price(instance_type, "spot", 1, region), "");
+        }
     }
 
     #[test]
