@@ -12,6 +12,7 @@ use crate::resource::desired::Desired;
 use crate::resource::diff::Change;
 use crate::resource::diff::diff;
 use crate::resource::id::ResourceId;
+use crate::resource::kind::Kind;
 use crate::resource::observed::Observed;
 use crate::resource::observed::Readiness;
 use crate::resource::unknown;
@@ -128,7 +129,10 @@ fn action(desired: &Desired, observed: Option<&Observed>, known: &Outputs) -> Re
     if observed.readiness == Readiness::Leaving {
         return Ok(Action::Create);
     }
-    let changes = diff(&comparable(desired, known), &observed.spec);
+    let changes = diff(
+        &comparable(desired, known),
+        &in_order(observed.spec.clone(), desired.kind),
+    );
     if let Some(change) = changes.iter().find(|change| is_immutable(desired, change)) {
         return Err(PlanError::Immutable {
             id: desired.id.clone(),
@@ -153,6 +157,16 @@ fn comparable(desired: &Desired, known: &Outputs) -> Value {
         }
         // A version that the stack leaves open is the one that was chosen when the resource was made.
         fields.retain(|name, value| name != "version" || value != "");
+    }
+    in_order(spec, desired.kind)
+}
+
+/// The fields with those lists sorted whose order means nothing.
+fn in_order(mut spec: Value, kind: Kind) -> Value {
+    for field in kind.unordered_fields() {
+        if let Some(Value::Array(items)) = spec.get_mut(*field) {
+            items.sort_by_cached_key(ToString::to_string);
+        }
     }
     spec
 }
@@ -211,7 +225,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::resource::kind::Kind;
 
     fn vpc(cidr: &str) -> Desired {
         Desired::new(Kind::Vpc, "main", "tube", json!({"cidr": cidr, "tags": {"a": "b"}}))
@@ -253,6 +266,27 @@ mod tests {
             Action::Replace { .. } => "replace",
             Action::Nothing => "leave",
         }
+    }
+
+    #[test]
+    fn a_list_that_comes_back_in_another_order_is_no_change() {
+        let [one, other] = ["a", "b"].map(|name| Desired::new(Kind::Subnet, name, name, json!({})));
+        let subnets = json!({"subnets": ["unknown(subnet/a#id)", "unknown(subnet/b#id)"]});
+        let table = Desired::new(Kind::RouteTable, "public", "tube-public", subnets);
+        let with_id = |desired: &Desired, id: &str| Observed {
+            outputs: BTreeMap::from([("id".to_owned(), id.to_owned())]),
+            ..found(desired, json!({}), Readiness::Ready)
+        };
+        let observed = vec![
+            with_id(&one, "subnet-9"),
+            with_id(&other, "subnet-1"),
+            found(&table, json!({"subnets": ["subnet-1", "subnet-9"]}), Readiness::Ready),
+        ];
+        check(
+            &[one, other, table],
+            observed,
+            &["leave route-table/public", "leave subnet/a", "leave subnet/b"],
+        );
     }
 
     #[test]

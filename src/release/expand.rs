@@ -79,8 +79,14 @@ pub fn expand(releases: &[Installed]) -> Vec<Desired> {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             nodes.push(node(id, Kind::Object, name, object.clone(), needs));
         }
-        let about = json!({"release": release.name, "namespace": release.namespace});
-        nodes.push(node(end(&release.name), Kind::ReleaseEnd, &release.name, about, all));
+        // Compared by the same as the beginning: what begins anew also has to end.
+        nodes.push(node(
+            end(&release.name),
+            Kind::ReleaseEnd,
+            &release.name,
+            release.chart.clone(),
+            all,
+        ));
     }
     nodes
 }

@@ -213,6 +213,36 @@ impl Kind {
         }
     }
 
+    /// The fields whose order means nothing: an API may give them back in another one.
+    pub fn unordered_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::RouteTable => &["subnets"],
+            Self::Role | Self::AccessEntry => &["policies"],
+            Self::Cluster => &["subnets", "security_groups", "public_from", "log_types"],
+            Self::LaunchTemplate => &["security_groups"],
+            Self::NodeGroup => &["subnets"],
+            Self::Image => &["platforms"],
+            Self::Vpc
+            | Self::Subnet
+            | Self::InternetGateway
+            | Self::ElasticIp
+            | Self::NatGateway
+            | Self::SecurityGroup
+            | Self::Policy
+            | Self::Key
+            | Self::LogGroup
+            | Self::Queue
+            | Self::Rule
+            | Self::Repository
+            | Self::Bucket
+            | Self::PodIdentity
+            | Self::Addon
+            | Self::ReleaseBegin
+            | Self::Object
+            | Self::ReleaseEnd => &[],
+        }
+    }
+
     /// How long to wait before giving up on such a resource.
     pub fn deadline(self) -> Duration {
         Duration::from_secs(60).max(self.usual_duration() * 4).max(match self {

@@ -148,7 +148,12 @@ enum End {
     Inside { world: World, origin: Origin },
     /// A world that another process serves.
     Daemon(Remote),
+    /// Another connector, behind a gate.
+    Gated { onward: Box<Connector>, gate: Gate },
 }
+
+/// What stands between a client and the world: it sends a request onward, or another one, or lets it never come back.
+pub type Gate = Arc<dyn Fn(Connector, Request) -> BoxFuture<'static, Result<http::Response<Body>, Gone>> + Send + Sync>;
 
 impl World {
     /// Stands a core behind connectors. Time passes in it only while [`World::run`] is polled.
@@ -373,7 +378,17 @@ impl Connector {
         match &self.0 {
             End::Inside { world, origin } => world.send(origin, request).await,
             End::Daemon(remote) => remote.send(request).await,
+            End::Gated { onward, gate } => gate((**onward).clone(), request).await,
         }
+    }
+
+    /// The same connector behind a gate.
+    #[must_use]
+    pub fn behind(self, gate: Gate) -> Self {
+        Self(End::Gated {
+            onward: Box::new(self),
+            gate,
+        })
     }
 }
 

@@ -243,6 +243,11 @@ impl Core {
         self.aws.faults.add(fault);
     }
 
+    /// Whether a request only reads, so that the world is the same without it.
+    pub fn reads(request: &Request) -> bool {
+        reads(request)
+    }
+
     /// Every AWS call so far that may have changed something, in order.
     pub fn mutations(&self) -> &[aws::Mutation] {
         &self.aws.mutations

@@ -35,6 +35,10 @@ pub fn classify(code: &str, message: &str) -> Class {
         | "InvalidGroup.InUse"
         | "Gateway.NotAttached"
         | "OperationAborted" => Class::InUse,
+        // The service failed: whether the call took effect, only a look can tell.
+        "InternalError" | "InternalFailure" | "ServerException" | "ServiceUnavailable" | "Unavailable" => {
+            Class::Unanswered
+        }
         "NoSuchEntity" | "NoSuchBucket" | "NoSuchKey" | "NotFound" | "404" => Class::NotFound,
         _ => by_shape(code),
     }

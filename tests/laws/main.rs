@@ -1,0 +1,9 @@
+//! The laws of the engine, played by the very functions of the commands in virtual time: doing it again changes nothing,
+//! undoing it leaves nothing, and what is refused stops no more than it must.
+
+mod stage;
+mod watch;
+
+mod faults;
+mod rehearsal;
+mod repetition;

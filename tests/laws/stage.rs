@@ -1,0 +1,199 @@
+//! A world on a runtime whose time is virtual, and the commands as they are played in it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use camino::Utf8Path;
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+use tubectl::apply::cancel::Cancel;
+use tubectl::apply::walk::Outcome;
+use tubectl::clients::Clients;
+use tubectl::commands::context::Context;
+use tubectl::commands::context::Home;
+use tubectl::commands::context::WorldName;
+use tubectl::commands::down;
+use tubectl::commands::plan;
+use tubectl::commands::rehearse;
+use tubectl::commands::session::Look;
+use tubectl::commands::session::Session;
+use tubectl::commands::up;
+use tubectl::error::Failure;
+use tubectl::event::Events;
+use tubectl::stack::load;
+use tubectl::stack::load::Files;
+use tubectl::stack::load::Settings;
+use tubectl::state::store::Store;
+use tubectl::teardown::Options;
+use tubectl::teardown::Report;
+use tubectl_clock::Clock;
+use tubectl_world::Core;
+use tubectl_world::connect::World;
+
+use crate::watch::Watch;
+
+/// The seed of all chance in the laws: they hold for any, and a failure must come again.
+const SEED: u64 = 7;
+
+/// The commands run on the main thread, which has this much; the futures of a debug build need more than a test's two.
+const STACK: usize = 8 << 20;
+
+/// A world and a journal as they are at one instant: all that a killed client leaves.
+#[derive(Clone)]
+pub(crate) struct Moment {
+    /// The world.
+    pub(crate) core: Core,
+    /// The journal's text.
+    pub(crate) journal: String,
+    /// The point in time.
+    pub(crate) at: Timestamp,
+}
+
+impl Moment {
+    /// An empty account, and nothing done before.
+    pub(crate) fn beginning() -> Self {
+        Self {
+            core: rehearse::core(SEED),
+            journal: String::new(),
+            at: rehearse::begins(),
+        }
+    }
+}
+
+/// The stack of one of each kind.
+pub(crate) fn each() -> Files {
+    find("./tests/laws/stacks/each")
+}
+
+/// A stack by its name, or by its folder within the project.
+pub(crate) fn find(stack: &str) -> Files {
+    let project = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    load::find(Some(stack), project).expect("the stacks of the laws can be read")
+}
+
+/// Where charts are kept between the laws.
+fn charts() -> Utf8PathBuf {
+    Utf8PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("charts")
+}
+
+/// A world that is being played in.
+pub(crate) struct Stage {
+    /// The world.
+    pub(crate) world: World,
+    /// What its clients send.
+    pub(crate) watch: Arc<Watch>,
+    context: Context,
+    files: Files,
+}
+
+/// Plays a script in a world that goes on from a moment.
+pub(crate) fn play<T: Send>(from: &Moment, files: &Files, script: impl AsyncFnOnce(&Stage) -> T + Send) -> T {
+    let on_stage = || {
+        fastrand::seed(SEED);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime without input and output needs nothing that could be missing");
+        runtime.block_on(async {
+            let clock = Clock::starting_at(from.at);
+            let world = World::new(from.core.clone(), clock, rehearse::programs());
+            let stage = Stage::new(&world, from, files);
+            tokio::select! {
+                biased;
+                result = script(&stage) => result,
+                () = world.run() => unreachable!("a world runs until it is dropped"),
+            }
+        })
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        let thread = thread.spawn_scoped(scope, on_stage).expect("a thread can be started");
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+impl Stage {
+    fn new(world: &World, from: &Moment, files: &Files) -> Self {
+        let journal = Store::memory();
+        journal.replace(&from.journal).expect("memory can be written");
+        let watch = Arc::new(Watch::default());
+        let region = load::region(files, &Settings::default()).expect("the stacks of the laws name their region");
+        let clock = world.clock();
+        let (events, _unheard) = Events::channel(clock);
+        let connector = world.connector().behind(watch.connector_gate());
+        let context = Context {
+            world: WorldName::Local,
+            clients: Clients::local(connector, &region, clock),
+            clock,
+            events,
+            cancel: Cancel::default(),
+            home: Home::Memory {
+                journal,
+                cache: charts(),
+            },
+        };
+        Self {
+            world: world.clone(),
+            watch,
+            context,
+            files: files.clone(),
+        }
+    }
+
+    async fn open(&self, command: &str) -> Result<Session, Failure> {
+        Session::open(&self.context, command, &self.files, &Settings::default()).await
+    }
+
+    /// `tubectl up`, whatever comes of it.
+    pub(crate) async fn try_up(&self) -> Result<(Look, Outcome), Failure> {
+        let session = self.open("up").await?;
+        let look = session.look(&self.context).await?;
+        let outcome = up::apply(&self.context, &session, &look).await?;
+        Ok((look, outcome))
+    }
+
+    /// `tubectl up`.
+    pub(crate) async fn up(&self) -> Result<(), Failure> {
+        let (_, outcome) = self.try_up().await?;
+        self.verdict(&outcome)
+    }
+
+    /// What `tubectl up` makes of an outcome.
+    pub(crate) fn verdict(&self, outcome: &Outcome) -> Result<(), Failure> {
+        up::verdict(&self.context, outcome)
+    }
+
+    /// `tubectl plan`: its text, and whether there is anything to do.
+    pub(crate) async fn plan(&self) -> Result<(String, bool), Failure> {
+        let look = self.open("plan").await?.look(&self.context).await?;
+        let work = look.plan.work().next().is_some() || !look.plan.removals.is_empty();
+        Ok((plan::text(&look), work))
+    }
+
+    /// `tubectl down`.
+    pub(crate) async fn down(&self) -> Result<Report, Failure> {
+        let session = self.open("down").await?;
+        let report = down::take_down(&self.context, &session, &Options::default()).await?;
+        match down::verdict(&self.context, &report) {
+            Ok(()) => Ok(report),
+            Err(mut failure) => {
+                failure.hints.push(report.proof.to_string());
+                failure.hints.push(format!("{:?}", report.blocked));
+                Err(failure)
+            }
+        }
+    }
+
+    /// `tubectl rehearse`.
+    pub(crate) async fn rehearse(&self) -> Result<(), Failure> {
+        let (events, settings) = (self.context.events.clone(), Settings::default());
+        let played = rehearse::rehearse(&self.world, &self.files, &settings, charts(), events);
+        played.await.map(drop)
+    }
+
+    /// Everything that is in the account: ids by kind.
+    pub(crate) fn inventory(&self) -> BTreeMap<String, Vec<String>> {
+        self.world.look(Core::inventory)
+    }
+}
