@@ -312,7 +312,7 @@ impl Clients {
     }
 
     /// A token that EKS takes for the caller: a presigned request to say who the caller is.
-    async fn token(&self, cluster: &str) -> Result<String, ClientError> {
+    pub async fn token(&self, cluster: &str) -> Result<String, ClientError> {
         let provider = self
             .aws
             .credentials_provider()

@@ -5,7 +5,11 @@ use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::commands::args::Down;
+use crate::commands::args::Plan;
 use crate::commands::args::Rehearse;
+use crate::commands::args::Status;
+use crate::commands::args::Up;
 use crate::commands::check::Check;
 use crate::commands::completions::Completions;
 use crate::commands::graph::Dot;
@@ -14,6 +18,7 @@ use crate::commands::schema::Schema;
 use crate::commands::stack::Stacks;
 use crate::commands::state::States;
 use crate::commands::unlock::Unlock;
+use crate::commands::world::Worlds;
 use crate::ui::lines::Detail;
 
 /// From an empty AWS account to a live Kubernetes autoscaling demo, and back to an empty account
@@ -64,6 +69,16 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make the world look like the stack, from whatever is there
+    Up(Up),
+    /// Take everything away, and prove that it is gone
+    Down(Down),
+    /// Show what up would do, what it takes and what it costs
+    Plan(Plan),
+    /// Show what exists, what waits and for what, and what differs
+    Status(Status),
+    /// Start, stop and look at the local world
+    World(Worlds),
     /// Play up, the show and down in virtual time: seconds, and no account
     Rehearse(Rehearse),
     /// Report every mistake of a stack at once

@@ -20,13 +20,18 @@ use crate::commands::args::Rehearse;
 use crate::commands::check;
 use crate::commands::completions;
 use crate::commands::context::Home;
+use crate::commands::down;
 use crate::commands::graph;
+use crate::commands::plan;
 use crate::commands::rehearse;
 use crate::commands::render;
 use crate::commands::schema;
 use crate::commands::stack;
 use crate::commands::state;
+use crate::commands::status;
 use crate::commands::unlock;
+use crate::commands::up;
+use crate::commands::world;
 use crate::error::Failure;
 use crate::error::Kind;
 use crate::event::Events;
@@ -69,6 +74,29 @@ fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let environment = || Environment::read().map_err(Failure::yours);
     let home = || environment().map(|environment| Home::Folder(environment.home));
     match arguments.command {
+        Command::Up(mut arguments) => {
+            let environment = environment()?;
+            arguments.place.on = arguments.place.on.or(environment.on);
+            runtime::in_real_time(up::run(&arguments, &environment.home, format, output))
+        }
+        Command::Down(mut arguments) => {
+            let environment = environment()?;
+            arguments.place.on = arguments.place.on.or(environment.on);
+            runtime::in_real_time(down::run(&arguments, &environment.home, format, output))
+        }
+        Command::Plan(mut arguments) => {
+            let environment = environment()?;
+            arguments.place.on = arguments.place.on.or(environment.on);
+            runtime::in_real_time(plan::run(&arguments, &environment.home, format, output))
+        }
+        Command::Status(mut arguments) => {
+            let environment = environment()?;
+            arguments.place.on = arguments.place.on.or(environment.on);
+            runtime::in_real_time(status::run(&arguments, &environment.home, format, output))
+        }
+        Command::World(arguments) => {
+            runtime::in_real_time(world::run(&arguments, &environment()?.home, format, output))
+        }
         Command::Rehearse(arguments) => run_rehearsal(&arguments, &environment()?, format, output),
         Command::Check(arguments) => runtime::in_virtual_time(0, check::run(&arguments, &home()?, format, output)),
         Command::Graph(arguments) => runtime::in_virtual_time(0, graph::run(&arguments, &home()?, output)),

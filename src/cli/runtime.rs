@@ -31,6 +31,12 @@ pub(crate) async fn show(heard: UnboundedReceiver<Event>, format: Format, output
     view::watch(heard, options, clock).await;
 }
 
+/// Runs work in real time, with the network.
+pub(crate) fn in_real_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| bug(&error))?.block_on(work)
+}
+
 /// Writes the debug log to stderr: ours, or everybody's.
 pub(crate) fn log(verbose: u8) {
     let filter = match verbose {

@@ -104,6 +104,9 @@ pub struct Plan {
     /// Where.
     #[command(flatten)]
     pub place: PlaceArguments,
+    /// Exit with 1 when something is to be done
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 /// The arguments of `up`.
@@ -138,6 +141,12 @@ pub struct Down {
     /// How fast.
     #[command(flatten)]
     pub speed: SpeedArguments,
+    /// Keep images and buckets
+    #[arg(long)]
+    pub keep_data: bool,
+    /// Take finalizers off that hold things up for long
+    #[arg(long)]
+    pub strip_finalizers: bool,
 }
 
 /// The arguments of `status`.

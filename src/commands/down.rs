@@ -1,6 +1,18 @@
 //! `tubectl down`: take everything away, and prove it.
 
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+use serde_json::json;
+
+use crate::commands::args::Down;
+use crate::commands::connect::connect;
 use crate::commands::context::Context;
+use crate::commands::live::SPEED;
+use crate::commands::live::agreed;
+use crate::commands::live::leased;
+use crate::commands::live::stoppable;
+use crate::commands::live::watched;
 use crate::commands::session::Session;
 use crate::commands::session::failed;
 use crate::error::Failure;
@@ -8,6 +20,57 @@ use crate::error::Kind as FailureKind;
 use crate::teardown;
 use crate::teardown::Options;
 use crate::teardown::Report;
+use crate::ui::output::Format;
+use crate::ui::output::Output;
+
+/// Shows what is there, asks, takes it away, and prints the proof.
+pub async fn run(arguments: &Down, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
+    let (files, settings) = arguments.stack.read()?;
+    let speed = Some(arguments.speed.speed.unwrap_or(SPEED));
+    let connected = connect(&arguments.place, home, (&files, &settings), speed, output).await?;
+    let options = Options {
+        keep_data: arguments.keep_data,
+        strip_finalizers: arguments.strip_finalizers,
+    };
+    watched(connected, format, output, async |context| {
+        let mut session = Session::open(&context, "down", &files, &settings).await?;
+        leased(&context, &mut session, "tubectl down", async |session| {
+            output.narrate(&standing(&context, session).await?);
+            let question = format!("Take `{}` down?", session.stack.name);
+            agreed(output, arguments.consent.yes.into(), question).await?;
+            let report = stoppable(&context, take_down(&context, session, &options)).await?;
+            output.data(&match format {
+                Format::Text => report.proof.to_string(),
+                Format::Json => json!({"event": "proof", "report": report}).to_string(),
+            });
+            verdict(&context, &report)
+        })
+        .await
+    })
+    .await
+}
+
+/// What stands, and where.
+async fn standing(context: &Context, session: &Session) -> Result<String, Failure> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for found in session.aws.observe().await.map_err(failed)? {
+        *counts.entry(found.kind.to_string()).or_default() += 1;
+    }
+    let place = &session.aws.place;
+    let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    Ok(format!(
+        "`{}` in account {}, {}, world {}: {}, and everything that they made",
+        session.stack.name,
+        place.account,
+        place.region,
+        context.world.name(),
+        if counts.is_empty() {
+            "nothing that carries its tags".to_owned()
+        } else {
+            counts.join(", ")
+        },
+    ))
+}
 
 /// Takes the stack away; what is gone is written down.
 pub async fn take_down(context: &Context, session: &Session, options: &Options) -> Result<Report, Failure> {

@@ -2,8 +2,10 @@
 //! compose each other.
 
 pub mod args;
+pub mod connect;
 pub mod context;
 pub mod down;
+pub mod live;
 pub mod session;
 
 mod perform;
@@ -22,5 +24,7 @@ pub mod render;
 pub mod schema;
 pub mod stack;
 pub mod state;
+pub mod status;
 pub mod unlock;
 pub mod up;
+pub mod world;

@@ -2,18 +2,94 @@
 
 use std::time::Duration;
 
+use camino::Utf8Path;
+use serde_json::json;
+
 use crate::apply::walk::Outcome;
 use crate::apply::walk::Tools;
 use crate::apply::walk::walk;
+use crate::commands::args::Up;
+use crate::commands::connect::connect;
 use crate::commands::context::Context;
+use crate::commands::context::WorldName;
+use crate::commands::live::SPEED;
+use crate::commands::live::agreed;
+use crate::commands::live::leased;
+use crate::commands::live::stoppable;
+use crate::commands::live::watched;
 use crate::commands::perform::Performer;
+use crate::commands::plan;
 use crate::commands::session::Look;
 use crate::commands::session::Session;
+use crate::commands::world::write_kubeconfig;
 use crate::error::Failure;
 use crate::error::Kind as FailureKind;
 use crate::event::EventKind;
 use crate::resource::id::ResourceId;
 use crate::resource::observed::Observed;
+use crate::ui::confirm::Consent;
+use crate::ui::output::Format;
+use crate::ui::output::Output;
+
+/// Plans, asks, does it, and says where the page is.
+pub async fn run(arguments: &Up, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
+    let (files, settings) = arguments.stack.read()?;
+    let speed = Some(arguments.speed.speed.unwrap_or(SPEED));
+    let connected = connect(&arguments.place, home, (&files, &settings), speed, output).await?;
+    let daemon = connected.daemon.clone();
+    let consent = arguments.consent.yes.into();
+    watched(connected, format, output, async |context| {
+        let mut session = Session::open(&context, "up", &files, &settings).await?;
+        leased(&context, &mut session, "tubectl up", async |session| {
+            raise(&context, session, consent, output).await
+        })
+        .await
+    })
+    .await?;
+    if let Some(daemon) = daemon {
+        let kubeconfig = write_kubeconfig(&daemon, home).await?;
+        let pages = daemon.pages().await?;
+        output.data(&match format {
+            Format::Json => json!({"event": "outputs", "pages": pages, "kubeconfig": kubeconfig}).to_string(),
+            Format::Text => told(&pages, &kubeconfig),
+        });
+    }
+    Ok(())
+}
+
+/// Plans, asks, and does it.
+pub async fn raise(context: &Context, session: &Session, consent: Consent, output: Output) -> Result<(), Failure> {
+    let look = session.look(context).await?;
+    output.narrate(&plan::text(&look));
+    if context.world == WorldName::Aws {
+        return Err(Failure::said(
+            FailureKind::Yours,
+            MISSING,
+            "rehearse it: `tubectl rehearse`, or `tubectl up --on local`",
+        ));
+    }
+    if look.plan.is_empty() {
+        return Ok(());
+    }
+    output.narrate(&plan::effort(&look, &session.journal.state().history));
+    agreed(output, consent, format!("Bring up `{}`?", session.stack.name)).await?;
+    let outcome = stoppable(context, apply(context, session, &look)).await?;
+    verdict(context, &outcome)
+}
+
+/// What `up` would need for a real account and does not have.
+const MISSING: &str = "this is the plan; nothing was created. For a real account there are still missing: the push of \
+    images to ECR, charts from their repositories, and questions about quotas and rights before anything is made";
+
+fn told(pages: &[String], kubeconfig: &Utf8Path) -> String {
+    let mut text = String::new();
+    for page in pages {
+        text.push_str(&format!("page        {page}\n"));
+    }
+    text.push_str(&format!("kubeconfig  {kubeconfig}\n"));
+    text.push_str("env         eval \"$(tubectl world env)\"\n");
+    text
+}
 
 /// Does what was planned.
 pub async fn apply(context: &Context, session: &Session, look: &Look) -> Result<Outcome, Failure> {

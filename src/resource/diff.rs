@@ -1,5 +1,7 @@
 //! How what is differs from what should be.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -38,6 +40,7 @@ fn compare(path: &str, desired: &Value, live: Option<&Value>, changes: &mut Vec<
                 compare(&path, value, live.get(name), changes);
             }
         }
+        (Value::Array(desired), Some(Value::Array(live))) if same_ids(desired, live) => {}
         (Value::Array(desired), Some(Value::Array(live))) if desired.len() == live.len() => {
             for (place, (desired, live)) in desired.iter().zip(live).enumerate() {
                 compare(&format!("{path}[{place}]"), desired, Some(live), changes);
@@ -53,6 +56,17 @@ fn compare(path: &str, desired: &Value, live: Option<&Value>, changes: &mut Vec<
             after: desired.clone(),
         }),
     }
+}
+
+/// Whether these are the same subnets or security groups: AWS gives them in an order of its own, and none means more.
+fn same_ids(desired: &[Value], live: &[Value]) -> bool {
+    let ids = |list: &[Value]| -> Option<BTreeSet<String>> {
+        list.iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .map(|id| id.filter(|id| id.starts_with("subnet-") || id.starts_with("sg-")))
+            .collect()
+    };
+    desired.len() == live.len() && ids(desired).is_some_and(|desired| ids(live) == Some(desired))
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -74,6 +88,17 @@ mod tests {
     fn check(desired: Value, live: Value, expected: &[&str]) {
         let paths: Vec<String> = diff(&desired, &live).into_iter().map(|change| change.path).collect();
         assert_eq!(paths, expected, "{desired} against {live}");
+    }
+
+    #[test]
+    fn subnets_and_security_groups_are_sets() {
+        check(
+            json!({"s": ["subnet-1", "subnet-2"]}),
+            json!({"s": ["subnet-2", "subnet-1"]}),
+            &[],
+        );
+        check(json!({"s": ["subnet-1"]}), json!({"s": ["subnet-2"]}), &["s[0]"]);
+        check(json!({"t": ["a", "b"]}), json!({"t": ["b", "a"]}), &["t[0]", "t[1]"]);
     }
 
     #[test]

@@ -13,9 +13,11 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use jiff::SignedDuration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -35,6 +37,10 @@ use crate::core::reads;
 use crate::remote::Remote;
 use crate::snapshot::Store;
 use crate::snapshot::StoreError;
+
+/// How far the world may lag behind its clock, in the machine's time. Beyond, the clock waits for the world: a world
+/// that cannot keep up with its speed would else fall behind for ever, and answer nobody.
+const LATEST: Duration = Duration::from_millis(50);
 
 /// The body of an answer: whole, or arriving piece by piece.
 #[derive(Debug)]
@@ -199,6 +205,22 @@ impl World {
         *self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The time up to which the core is to be brought now.
+    fn now(&self, core: &Core) -> jiff::Timestamp {
+        let mut clock = self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock.now();
+        let Some(wake) = core.next_wake() else {
+            return now;
+        };
+        let slack = SignedDuration::try_from(LATEST.mul_f64(clock.speed())).unwrap_or(SignedDuration::MAX);
+        let latest = wake.checked_add(slack).unwrap_or(jiff::Timestamp::MAX);
+        if now <= latest {
+            return now;
+        }
+        *clock = Clock::starting_at(latest).at_speed(clock.speed());
+        latest
+    }
+
     /// Lets time pass at another speed from now on.
     ///
     /// # Panics
@@ -213,7 +235,7 @@ impl World {
     /// Writes a snapshot, if the world is a stored one.
     pub fn save(&self) -> Result<(), StoreError> {
         let mut inside = self.lock();
-        let now = self.clock().now();
+        let now = self.now(&inside.core);
         inside.core.settle(now);
         let Inside { core, store, .. } = &mut *inside;
         store.as_mut().map_or(Ok(()), |store| store.save(core))
@@ -238,6 +260,11 @@ impl World {
                 None => changed.await,
                 Some(wake) => {
                     let clock = self.clock();
+                    if wake <= clock.now() {
+                        // A world that is late must still let its callers speak.
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
                     tokio::select! {
                         biased;
                         () = changed => {}
@@ -251,7 +278,7 @@ impl World {
     /// Hands out what is due now, keeps the programs in step with their pods, and says when to come back.
     fn deliver(&self) -> Option<jiff::Timestamp> {
         let mut inside = self.lock();
-        let now = self.clock().now();
+        let now = self.now(&inside.core);
         let passed = inside.core.next_wake().is_some_and(|wake| wake <= now);
         let due = inside.core.advance(now);
         if passed {
@@ -410,8 +437,8 @@ impl World {
 
     fn submit(&self, origin: &Origin, request: Request) -> Sent {
         let shared = &self.shared;
-        let now = self.clock().now();
         let mut inside = self.lock();
+        let now = self.now(&inside.core);
         inside.core.settle(now);
         let noted = (inside.store.is_some() && !reads(&request)).then(|| (inside.core.chance(), request.clone()));
         let reply = inside.core.handle(now, origin, request);

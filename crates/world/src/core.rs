@@ -229,7 +229,16 @@ impl Core {
 
     /// The hosts that clients may want a port of their own for, because they know only an address.
     pub fn doors(&self) -> std::collections::BTreeSet<String> {
-        self.clusters.keys().cloned().collect()
+        let balancers = network::front::names(&self.aws);
+        self.clusters.keys().cloned().chain(balancers).collect()
+    }
+
+    /// The names of the clusters, by the host of their API.
+    pub fn cluster_names(&self) -> BTreeMap<String, String> {
+        let clusters = self.clusters.iter();
+        clusters
+            .map(|(host, cluster)| (host.clone(), cluster.name.clone()))
+            .collect()
     }
 
     /// When the world next changes by itself, if nobody calls before.

@@ -40,10 +40,12 @@ use tubectl_clock::Clock;
 use crate::connect::Body;
 use crate::connect::Connector;
 use crate::connect::World;
+use crate::core::Core;
 use crate::core::Request;
 use crate::core::Response;
 use crate::core::host_of;
 use crate::core::plain;
+use crate::kube::network::front::is_one as is_load_balancer;
 
 /// The host of the daemon itself: `GET /status`, `GET /inventory`, `GET` and `PUT /clock`, `POST /stop`, in JSON.
 pub const CONTROL_HOST: &str = "world.tubectl.internal";
@@ -60,8 +62,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What a daemon needs beside its world and its main port.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The ports that hosts had before; each gets its own again if nobody has taken it.
-    pub ports: BTreeMap<String, u16>,
+    /// The ports that hosts have. Those in it at the beginning are given again if nobody has taken them.
+    pub ports: watch::Sender<BTreeMap<String, u16>>,
     /// How long nobody may call before a world with an empty account ends; none is for ever.
     pub idle: Option<Duration>,
     /// The machine's own time, in which idleness is measured.
@@ -81,7 +83,7 @@ pub enum Ended {
 struct House {
     world: World,
     connector: Connector,
-    ports: Mutex<BTreeMap<String, u16>>,
+    ports: watch::Sender<BTreeMap<String, u16>>,
     real: Clock,
     last_call: Mutex<jiff::Timestamp>,
     stop: watch::Sender<bool>,
@@ -92,10 +94,11 @@ struct House {
 /// # Errors
 /// When the main port cannot be listened to any more.
 pub async fn serve(world: &World, main: TcpListener, options: Options) -> io::Result<Ended> {
+    let preferred = options.ports.borrow().clone();
     let house = Arc::new(House {
         world: world.clone(),
         connector: world.connector(),
-        ports: Mutex::new(BTreeMap::new()),
+        ports: options.ports,
         last_call: Mutex::new(options.real.now()),
         real: options.real,
         stop: watch::Sender::new(false),
@@ -103,7 +106,7 @@ pub async fn serve(world: &World, main: TcpListener, options: Options) -> io::Re
     let ended = tokio::select! {
         () = world.run() => Ended::Stopped,
         outcome = listen(main, None, house.clone()) => { outcome?; Ended::Stopped }
-        () = keep_doors(&house, options.ports) => Ended::Stopped,
+        () = keep_doors(&house, preferred) => Ended::Stopped,
         () = until_idle(&house, options.idle) => Ended::Idle,
     };
     house.stop.send_replace(true);
@@ -113,6 +116,8 @@ pub async fn serve(world: &World, main: TcpListener, options: Options) -> io::Re
 /// Opens a port for each host that wants one, and closes it when the host is gone.
 async fn keep_doors(house: &Arc<House>, preferred: BTreeMap<String, u16>) {
     let mut wanted = house.world.doors();
+    // What was there before is no promise: only an open door is told.
+    house.ports.send_modify(BTreeMap::clear);
     let mut open: BTreeMap<String, tokio::task::AbortHandle> = BTreeMap::new();
     let mut tasks = JoinSet::new();
     loop {
@@ -121,7 +126,9 @@ async fn keep_doors(house: &Arc<House>, preferred: BTreeMap<String, u16>) {
             let stays = hosts.contains(host);
             if !stays {
                 task.abort();
-                house.ports().remove(host);
+                house.ports.send_modify(|ports| {
+                    ports.remove(host);
+                });
             }
             stays
         });
@@ -137,7 +144,9 @@ async fn keep_doors(house: &Arc<House>, preferred: BTreeMap<String, u16>) {
                 }
             };
             if let Ok(address) = listener.local_addr() {
-                house.ports().insert(host.clone(), address.port());
+                house.ports.send_modify(|ports| {
+                    ports.insert(host.clone(), address.port());
+                });
             }
             let task = tasks.spawn(listen(listener, Some(host.clone()), house.clone()));
             open.insert(host, task);
@@ -223,10 +232,6 @@ async fn until_idle(house: &House, idle: Option<Duration>) {
 }
 
 impl House {
-    fn ports(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u16>> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn answer(&self, door: Option<&str>, request: http::Request<Incoming>) -> http::Response<Body> {
         *self.last_call.lock().unwrap_or_else(PoisonError::into_inner) = self.real.now();
         let (head, body) = request.into_parts();
@@ -286,7 +291,8 @@ impl House {
             "process": std::process::id(),
             "clock": self.clock(),
             "empty": self.world.look(|core| core.inventory().is_empty()),
-            "doors": *self.ports(),
+            "doors": *self.ports.borrow(),
+            "clusters": self.world.look(Core::cluster_names),
         })
     }
 
@@ -299,7 +305,9 @@ impl House {
 /// Makes a request one for this host, whatever address the client knew.
 fn address(request: &mut Request, host: &str) {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    if let Ok(uri) = format!("https://{host}{path}").parse::<Uri>() {
+    // A load balancer's door is its plain port; the API of a cluster has only the other.
+    let scheme = if is_load_balancer(host) { "http" } else { "https" };
+    if let Ok(uri) = format!("{scheme}://{host}{path}").parse::<Uri>() {
         *request.uri_mut() = uri;
     }
     if let Ok(host) = HeaderValue::from_str(host) {

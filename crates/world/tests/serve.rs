@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tubectl_clock::Clock;
 use tubectl_world::Core;
@@ -33,7 +34,7 @@ fn settings() -> Settings {
 
 fn options(idle: Option<Duration>) -> Options {
     Options {
-        ports: BTreeMap::new(),
+        ports: watch::Sender::new(BTreeMap::new()),
         idle,
         real: Clock::real(),
     }

@@ -33,8 +33,18 @@ pub(super) fn cluster_of(clusters: &BTreeMap<String, Cluster>, aws: &Account, ho
         .map(|cluster| cluster.host.clone())
 }
 
+/// The host names of all load balancers that are up.
+pub(crate) fn names(aws: &Account) -> impl Iterator<Item = String> {
+    let balancers = aws
+        .regions
+        .values()
+        .flat_map(|region| region.elb.load_balancers.values());
+    let up = balancers.filter(|balancer| balancer.active_at.is_none());
+    up.map(|balancer| balancer.dns_name.to_ascii_lowercase())
+}
+
 /// Whether a host name is a load balancer's.
-pub(super) fn is_one(host: &str) -> bool {
+pub(crate) fn is_one(host: &str) -> bool {
     host.ends_with(".elb.amazonaws.com") || (host.contains(".elb.") && host.ends_with(".amazonaws.com"))
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use regex::Regex;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::kube::actors::collector::pattern::pattern;
 use crate::kube::actors::kinds;
 use crate::kube::actors::kubelet::program;
 use crate::kube::actors::selector::list;
@@ -161,7 +161,7 @@ impl Pipeline {
                     if strict {
                         wanted == name
                     } else {
-                        Regex::new(wanted).is_ok_and(|regex| regex.is_match(&name))
+                        pattern(wanted).is_some_and(|regex| regex.is_match(&name))
                     }
                 })
             };
@@ -181,7 +181,7 @@ fn renamed(transform: &Value, name: &str) -> Option<String> {
     let include = transform["include"].as_str()?;
     let new = transform["new_name"].as_str()?;
     if transform["match_type"] == "regexp" {
-        let regex = Regex::new(include).ok().filter(|regex| regex.is_match(name))?;
+        let regex = pattern(include).filter(|regex| regex.is_match(name))?;
         return Some(regex.replace(name, new).into_owned());
     }
     (include == name).then(|| new.to_owned())

@@ -4,6 +4,7 @@
 //! label, port or metric name means that nothing is sent, and without the right to list pods there is nothing to scrape.
 
 mod configuration;
+mod pattern;
 mod relabel;
 mod rights;
 

@@ -3,6 +3,7 @@
 use regex::Regex;
 use serde_json::Value;
 
+use crate::kube::actors::collector::pattern::pattern as compiled;
 use crate::kube::actors::selector::list;
 use crate::models::otel::Labels;
 
@@ -21,9 +22,7 @@ pub(super) fn apply(rules: &[Value], mut labels: Labels) -> Option<Labels> {
             other => other.to_string(),
         };
         // The whole value must fit.
-        let Ok(regex) = Regex::new(&format!("^(?:{pattern})$")) else {
-            return None;
-        };
+        let regex = compiled(&format!("^(?:{pattern})$"))?;
         match rule["action"].as_str().unwrap_or("replace") {
             "keep" if !regex.is_match(&value) => return None,
             "drop" if regex.is_match(&value) => return None,

@@ -1,0 +1,323 @@
+//! From arguments to a context: which world is meant, how it is reached, and what time it is there.
+//!
+//! The local world is a daemon of this home. It is started where none runs; what a killed one left behind is noticed
+//! and mended here, and nowhere else.
+
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::Bytes;
+use camino::Utf8Path;
+use camino::Utf8PathBuf;
+use fs_err as fs;
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::json;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tubectl_clock::Clock;
+use tubectl_world::connect::Connector;
+use tubectl_world::serve::CONTROL_HOST;
+
+use crate::apply::cancel::Cancel;
+use crate::clients::Clients;
+use crate::commands::args::PlaceArguments;
+use crate::commands::context::Context;
+use crate::commands::context::Home;
+use crate::commands::context::WorldName;
+use crate::error::Failure;
+use crate::error::Kind;
+use crate::event::Event;
+use crate::event::Events;
+use crate::stack::load;
+use crate::stack::load::Files;
+use crate::stack::load::Settings;
+use crate::ui::output::Output;
+
+/// The version that must agree between whoever calls and the daemon.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long a daemon may take to say who it is: it does nothing else first.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a daemon may take to start: most of it is reading a long log again.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often a daemon that starts or ends is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a daemon writes down about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its process.
+    pub pid: u32,
+    /// Its main port on loopback.
+    pub port: u16,
+    /// Its version.
+    pub version: String,
+    /// When it started, in the machine's time.
+    pub started: jiff::Timestamp,
+}
+
+/// A world that a command works in.
+pub struct Connected {
+    /// What the command works with.
+    pub context: Context,
+    /// Where its events come out.
+    pub heard: UnboundedReceiver<Event>,
+    /// Who runs the world, if it is the local one.
+    pub daemon: Option<Daemon>,
+}
+
+/// A daemon that answers.
+#[derive(Clone)]
+pub struct Daemon {
+    /// What it wrote down.
+    pub record: Record,
+    /// The way to its world.
+    pub connector: Connector,
+}
+
+/// What is known of a home's daemon.
+enum Found {
+    /// None ever ran, or the last one ended as it should.
+    Nothing,
+    /// What is written down is of a daemon that is gone; the text says how that shows.
+    Stale(String),
+    /// It answers.
+    Running(Daemon),
+}
+
+/// The files of a home's world.
+pub fn folder(home: &Utf8Path) -> Utf8PathBuf {
+    home.join("world")
+}
+
+/// Where the daemon says where it is.
+pub fn record_path(home: &Utf8Path) -> Utf8PathBuf {
+    folder(home).join("daemon.json")
+}
+
+/// Where the daemon's own words go.
+pub fn log_path(home: &Utf8Path) -> Utf8PathBuf {
+    folder(home).join("daemon.log")
+}
+
+/// Connects to the world that is meant. `speed` is how fast time is to pass in the local one.
+pub async fn connect(
+    place: &PlaceArguments,
+    home: &Utf8Path,
+    (files, settings): (&Files, &Settings),
+    speed: Option<f64>,
+    output: Output,
+) -> Result<Connected, Failure> {
+    let region = match &place.region {
+        Some(region) => region.clone(),
+        None => load::region(files, settings).map_err(Failure::yours)?,
+    };
+    let world = place.on.map_or(WorldName::Local, WorldName::from);
+    let daemon = match world {
+        WorldName::Aws => None,
+        WorldName::Local => Some(running(home, output).await?),
+    };
+    let clients = match &daemon {
+        Some(daemon) => {
+            let clock = daemon.clock(speed).await?;
+            Clients::local(daemon.connector.clone(), &region, clock)
+        }
+        None => Clients::real(place.profile.as_deref(), Some(&region))
+            .await
+            .map_err(Failure::yours)?,
+    };
+    let (events, heard) = Events::channel(clients.clock);
+    let context = Context {
+        world,
+        clock: clients.clock,
+        clients,
+        events,
+        cancel: Cancel::default(),
+        home: Home::Folder(home.to_owned()),
+    };
+    Ok(Connected { context, heard, daemon })
+}
+
+/// The home's daemon; one is started where none runs.
+pub async fn running(home: &Utf8Path, output: Output) -> Result<Daemon, Failure> {
+    match find(home).await? {
+        Found::Running(daemon) if daemon.record.version == VERSION => return Ok(daemon),
+        Found::Running(daemon) => {
+            let version = &daemon.record.version;
+            output.narrate(&format!(
+                "the local world is run by tubectl {version}: it is stopped, and {VERSION} goes on with it"
+            ));
+            daemon.stop().await?;
+        }
+        Found::Stale(how) => output.narrate(&format!(
+            "the local world was not stopped: {how}; it goes on where it was"
+        )),
+        Found::Nothing => {}
+    }
+    start(home).await
+}
+
+/// The home's daemon, if one runs.
+pub async fn standing(home: &Utf8Path) -> Result<Option<Daemon>, Failure> {
+    Ok(match find(home).await? {
+        Found::Running(daemon) => Some(daemon),
+        Found::Nothing | Found::Stale(_) => None,
+    })
+}
+
+async fn find(home: &Utf8Path) -> Result<Found, Failure> {
+    let path = record_path(home);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(unusable(&error)),
+    };
+    let Ok(record) = serde_json::from_str::<Record>(&text) else {
+        return Ok(Found::Stale(format!("{path} cannot be read")));
+    };
+    let daemon = Daemon::at(record);
+    let pid = daemon.record.pid;
+    match daemon.status().await {
+        // The port may be another home's by now: the process tells.
+        Ok(status) if status["process"] == pid => Ok(Found::Running(daemon)),
+        Ok(_) => Ok(Found::Stale(format!("another program has the port of process {pid}"))),
+        Err(_) => Ok(Found::Stale(format!("process {pid} does not answer"))),
+    }
+}
+
+/// Starts a daemon and waits until it answers.
+async fn start(home: &Utf8Path) -> Result<Daemon, Failure> {
+    let mut child = spawn(home).map_err(|error| unusable(&error))?;
+    let real = Clock::real();
+    let begun = real.now();
+    while real.since(begun) < STARTS_WITHIN {
+        if let Found::Running(daemon) = find(home).await? {
+            return Ok(daemon);
+        }
+        if let Ok(Some(_)) = child.try_wait() {
+            // Another command may have been quicker: then its daemon is ours, too.
+            if let Found::Running(daemon) = find(home).await? {
+                return Ok(daemon);
+            }
+            return Err(not_started(home, "ended at once"));
+        }
+        real.sleep(LOOK).await;
+    }
+    Err(not_started(home, "does not answer"))
+}
+
+/// Starts a process that outlives this one and its terminal.
+fn spawn(home: &Utf8Path) -> std::io::Result<Child> {
+    use std::os::unix::process::CommandExt;
+    fs::create_dir_all(folder(home))?;
+    let log = fs::File::create(log_path(home))?;
+    let (log, _) = log.into_parts();
+    Command::new(std::env::current_exe()?)
+        .args(["world", "serve"])
+        .env("TUBECTL_HOME", std::path::absolute(home)?)
+        // A Ctrl-C at the terminal is for the command, not for the world.
+        .process_group(0)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+}
+
+impl Daemon {
+    fn at(record: Record) -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, record.port));
+        Self {
+            record,
+            connector: Connector::to_daemon(address),
+        }
+    }
+
+    /// Asks the daemon itself.
+    pub async fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("http://{CONTROL_HOST}{path}"))
+            .body(Bytes::from(body.to_string()))
+            .expect("the parts are constants");
+        let answer = async {
+            let response = self.connector.send(request).await.map_err(|gone| gone.to_string())?;
+            let body = response.into_body().whole().await;
+            serde_json::from_slice(&body).map_err(|_| "another program has its port".to_owned())
+        };
+        let within = Clock::real().timeout(ANSWERS_WITHIN, answer).await;
+        let answer = within.unwrap_or_else(|_| Err(format!("process {} does not answer", self.record.pid)));
+        answer.map_err(|why| Failure::said(Kind::Yours, why, "start it anew: `tubectl world start`"))
+    }
+
+    /// The world's clock, set to the speed that is wished.
+    pub async fn clock(&self, speed: Option<f64>) -> Result<Clock, Failure> {
+        let answer = match speed {
+            Some(speed) => self.ask("PUT", "/clock", &json!({"speed": speed})).await?,
+            None => self.ask("GET", "/clock", &Value::Null).await?,
+        };
+        let now = answer["now"].as_str().and_then(|now| now.parse().ok());
+        let (Some(now), Some(speed)) = (now, answer["speed"].as_f64()) else {
+            let what = "the local world does not tell the time";
+            return Err(Failure::said(Kind::Bug, what, "start it anew: `tubectl world stop`"));
+        };
+        Ok(Clock::starting_at(now).at_speed(speed))
+    }
+
+    /// What it says of itself.
+    pub async fn status(&self) -> Result<Value, Failure> {
+        self.ask("GET", "/status", &Value::Null).await
+    }
+
+    /// The addresses of load balancers on this machine.
+    pub async fn pages(&self) -> Result<Vec<String>, Failure> {
+        let status = self.status().await?;
+        let doors = status["doors"].as_object().into_iter().flatten();
+        Ok(doors
+            .filter(|(host, _)| host.contains(".elb."))
+            .map(|(_, port)| format!("http://127.0.0.1:{port}"))
+            .collect())
+    }
+
+    /// Stops it, and waits until its last snapshot is written.
+    pub async fn stop(&self) -> Result<(), Failure> {
+        self.ask("POST", "/stop", &Value::Null).await?;
+        let real = Clock::real();
+        let begun = real.now();
+        while self.is_alive() && real.since(begun) < STARTS_WITHIN {
+            real.sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    fn is_alive(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/stat", self.record.pid));
+        // A zombie holds nothing any more.
+        status.is_ok_and(|stat| {
+            let state = stat.rsplit_once(')').map_or("", |(_, rest)| rest.trim_start());
+            !state.starts_with('Z')
+        })
+    }
+}
+
+fn not_started(home: &Utf8Path, how: &str) -> Failure {
+    let log = log_path(home);
+    let words = fs::read_to_string(&log).unwrap_or_default();
+    let words: Vec<&str> = words.lines().rev().take(6).collect();
+    let words: String = words.iter().rev().map(|line| format!("\n  {line}")).collect();
+    let what = format!("the local world {how}{words}");
+    Failure::said(Kind::Yours, what, format!("see {log} for all that it said"))
+}
+
+/// The home cannot be used.
+pub fn unusable(error: &std::io::Error) -> Failure {
+    let next = "make the folder writable and see that the disk has room, or name another home with TUBECTL_HOME";
+    Failure::said(Kind::Yours, error.to_string(), next)
+}

@@ -1,0 +1,191 @@
+//! `tubectl status`: what exists, what waits and for what, and what differs from the stack.
+
+use std::fmt::Write as _;
+
+use camino::Utf8Path;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::commands::args::Status;
+use crate::commands::connect::connect;
+use crate::commands::context::Context;
+use crate::commands::live::watched;
+use crate::commands::plan;
+use crate::commands::session::Look;
+use crate::commands::session::Session;
+use crate::commands::session::failed;
+use crate::error::Failure;
+use crate::plan::Action;
+use crate::resource::id::ResourceId;
+use crate::resource::observed::Readiness;
+use crate::ui::output::Format;
+use crate::ui::output::Output;
+
+/// Something that is not as it should be yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Waiting {
+    what: String,
+    why: String,
+}
+
+/// Shows it.
+pub async fn run(arguments: &Status, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
+    let (files, settings) = arguments.stack.read()?;
+    let connected = connect(&arguments.place, home, (&files, &settings), None, output).await?;
+    watched(connected, Format::Text, output, async |context| {
+        let session = Session::open(&context, "status", &files, &settings).await?;
+        let look = session.look(&context).await?;
+        let mut waiting = resources(&look);
+        waiting.extend(pods(&look).await?);
+        output.data(&match format {
+            Format::Text => text(&context, &session, &look, &waiting),
+            Format::Json => document(&session, &look, &waiting).to_string(),
+        });
+        Ok(())
+    })
+    .await
+}
+
+fn text(context: &Context, session: &Session, look: &Look, waiting: &[Waiting]) -> String {
+    let place = &session.aws.place;
+    let mut text = format!(
+        "{} in account {}, {}, world {}\n",
+        session.stack.name,
+        place.account,
+        place.region,
+        context.world.name()
+    );
+    let counts = look.plan.counts();
+    if look.observed.is_empty() {
+        text.push_str("nothing of it exists\n");
+        return text;
+    }
+    writeln!(text, "{} of {} exist", look.observed.len(), look.plan.steps.len()).expect(WRITES);
+    for one in waiting {
+        writeln!(text, "  {} waits for {}", one.what, one.why).expect(WRITES);
+    }
+    if counts.unchanged == look.plan.steps.len() && counts.removed == 0 {
+        text.push_str("everything is as the stack says\n");
+    } else {
+        text.push_str("to be as the stack says:\n");
+        text.push_str(&plan::text(look));
+    }
+    text
+}
+
+const WRITES: &str = "writing to a string does not fail";
+
+fn document(session: &Session, look: &Look, waiting: &[Waiting]) -> Value {
+    json!({
+        "stack": session.stack.name,
+        "instance": session.aws.owner.instance,
+        "exist": look.observed,
+        "waiting": waiting.iter().map(|one| json!({"what": one.what, "for": one.why})).collect::<Vec<_>>(),
+        "plan": plan::document(look),
+    })
+}
+
+/// What is on its way, and what waits for that; once something was begun.
+fn resources(look: &Look) -> Vec<Waiting> {
+    let exists = |id: &ResourceId| look.observed.iter().find(|found| found.id == *id);
+    let mut waiting = Vec::new();
+    for (id, step) in &look.plan.steps {
+        let found = exists(id);
+        let why = match (found.map(|found| &found.readiness), &step.action) {
+            (Some(Readiness::Waiting(why) | Readiness::Failed(why)), _) => why.clone(),
+            (Some(Readiness::Leaving), _) => "its own end".to_owned(),
+            (None, Action::Create) if !look.observed.is_empty() => {
+                let unready = |need: &&ResourceId| look.plan.steps[*need].action != Action::Nothing;
+                let needs: Vec<&str> = look
+                    .graph
+                    .dependencies(id)
+                    .filter(unready)
+                    .map(ResourceId::as_str)
+                    .collect();
+                match needs.as_slice() {
+                    [] => "`tubectl up`".to_owned(),
+                    needs => needs.join(", "),
+                }
+            }
+            _ => continue,
+        };
+        waiting.push(Waiting {
+            what: id.to_string(),
+            why,
+        });
+    }
+    waiting
+}
+
+/// Pods that do not serve yet, and why.
+async fn pods(look: &Look) -> Result<Vec<Waiting>, Failure> {
+    let Some(kube) = &look.kube else {
+        return Ok(Vec::new());
+    };
+    let pods = kube.list("v1", "Pod", "").await.map_err(failed)?;
+    Ok(pods.iter().filter_map(pod).collect())
+}
+
+fn pod(pod: &Value) -> Option<Waiting> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let status = &pod["status"];
+    if status["phase"] == "Succeeded" {
+        return None;
+    }
+    let conditions = || status["conditions"].as_array().into_iter().flatten();
+    let unmet = |kind: &str| conditions().find(|one| one["type"] == kind && one["status"] != "True");
+    let containers = status["containerStatuses"].as_array().into_iter().flatten();
+    let mut states = containers.filter_map(|container| container["state"]["waiting"].as_object());
+    let why = if let Some(unscheduled) = unmet("PodScheduled") {
+        format!("a node: {}", text(&unscheduled["message"]))
+    } else if let Some(state) = states.next() {
+        let reason = state.get("reason").map(text).unwrap_or_default();
+        match state.get("message").map(text) {
+            Some(message) => format!("its container: {reason}: {message}"),
+            None => format!("its container: {reason}"),
+        }
+    } else if let Some(unready) = unmet("Ready") {
+        match text(&unready["message"]) {
+            message if message.is_empty() => "its readiness probe".to_owned(),
+            message => format!("its readiness probe: {message}"),
+        }
+    } else {
+        return None;
+    };
+    let metadata = &pod["metadata"];
+    Some(Waiting {
+        what: format!("pod {}/{}", text(&metadata["namespace"]), text(&metadata["name"])),
+        why,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_does_not_serve_says_why() {
+        let check = |status: Value, expected: Option<&str>| {
+            let found = pod(&json!({"metadata": {"namespace": "a", "name": "b"}, "status": status}));
+            assert_eq!(found.map(|found| found.why).as_deref(), expected);
+        };
+        let unscheduled = json!({"type": "PodScheduled", "status": "False", "message": "0/2 nodes are available"});
+        check(
+            json!({"phase": "Pending", "conditions": [unscheduled]}),
+            Some("a node: 0/2 nodes are available"),
+        );
+        let pulling = json!([{"state": {"waiting": {"reason": "ContainerCreating"}}}]);
+        check(
+            json!({"phase": "Pending", "containerStatuses": pulling}),
+            Some("its container: ContainerCreating"),
+        );
+        let unready = json!([{"type": "Ready", "status": "False"}]);
+        check(
+            json!({"phase": "Running", "conditions": unready}),
+            Some("its readiness probe"),
+        );
+        let ready = json!([{"type": "Ready", "status": "True"}]);
+        check(json!({"phase": "Running", "conditions": ready}), None);
+        check(json!({"phase": "Succeeded"}), None);
+    }
+}
