@@ -142,6 +142,8 @@ struct Inside {
     answers: BTreeMap<Ticket, oneshot::Sender<Response>>,
     streams: BTreeMap<Ticket, mpsc::UnboundedSender<Bytes>>,
     running: BTreeMap<PodName, Arc<dyn Program>>,
+    // What the pods were when the programs were last looked after.
+    pods: BTreeMap<String, u64>,
 }
 
 /// One end of the world: what a client holds instead of a network.
@@ -180,6 +182,7 @@ impl World {
             answers: BTreeMap::new(),
             streams: BTreeMap::new(),
             running: BTreeMap::new(),
+            pods: BTreeMap::new(),
         };
         Self {
             shared: Arc::new(Shared {
@@ -294,6 +297,16 @@ impl World {
             *known = doors;
             changed
         });
+        let pods = inside.core.pods_changed();
+        if inside.pods != pods {
+            inside.pods = pods;
+            self.keep_programs(&mut inside);
+        }
+        inside.core.next_wake()
+    }
+
+    /// Starts the programs of pods that run now, and drops those of pods that no longer do.
+    fn keep_programs(&self, inside: &mut Inside) {
         let pods = inside.core.programs();
         inside.running.retain(|pod, _| pods.contains_key(pod));
         for (pod, container) in pods {
@@ -304,7 +317,6 @@ impl World {
                 inside.running.insert(pod, program);
             }
         }
-        inside.core.next_wake()
     }
 
     fn surroundings(&self, pod: PodName, container: crate::core::Container) -> Surroundings {

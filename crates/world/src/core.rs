@@ -15,6 +15,7 @@ use crate::aws;
 use crate::kube;
 use crate::kube::Cluster;
 use crate::kube::network;
+use crate::kube::store::GroupKind;
 use crate::random::Random;
 use crate::registry;
 
@@ -280,6 +281,13 @@ impl Core {
         clusters
             .flat_map(|cluster| cluster.actors.traffic.served(&cluster.host))
             .collect()
+    }
+
+    /// The number of each cluster's latest change of a pod: while it stays, [`Core::programs`] stays.
+    pub(crate) fn pods_changed(&self) -> BTreeMap<String, u64> {
+        const POD: GroupKind = GroupKind::of("Pod");
+        let latest = |(host, cluster): (&String, &Cluster)| (host.clone(), cluster.store.revision_of(&POD));
+        self.clusters.iter().map(latest).collect()
     }
 
     /// The containers that run now and whose command is known; the driver keeps a program for each that it knows.
