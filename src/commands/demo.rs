@@ -78,7 +78,7 @@ pub async fn play(context: &Context, session: &Session, options: Options) -> Res
     let model = page_answers(context, &stage).await?;
     context.events.note(format!("the page is at {}", stage.page.address));
     stage.begin().await.map_err(Failure::yours)?;
-    run(context, session, &stage, &script, &model, minutes, options).await
+    Box::pin(run(context, session, &stage, &script, &model, minutes, options)).await
 }
 
 /// Waits for the page; gives the model that it asks.

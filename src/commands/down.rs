@@ -32,7 +32,7 @@ pub async fn run(arguments: &Down, home: &Utf8Path, format: Format, output: Outp
         keep_data: arguments.keep_data,
         strip_finalizers: arguments.strip_finalizers,
     };
-    watched(connected, format, output, async |context| {
+    Box::pin(watched(connected, format, output, async |context| {
         let mut session = Session::open(&context, "down", &files, &settings).await?;
         leased(&context, &mut session, "tubectl down", async |session| {
             output.narrate(&standing(&context, session).await?);
@@ -46,7 +46,7 @@ pub async fn run(arguments: &Down, home: &Utf8Path, format: Format, output: Outp
             verdict(&context, &report)
         })
         .await
-    })
+    }))
     .await
 }
 

@@ -69,7 +69,7 @@ pub async fn rehearse(
     raise(&context, files, settings).await?;
     let session = Session::open(&context, "demo", files, settings).await?;
     let played = match session.stack.demo {
-        Some(_) => play(&context, &session, world).await?.to_string() + "\n\n",
+        Some(_) => Box::pin(play(&context, &session, world)).await?.to_string() + "\n\n",
         None => String::new(),
     };
     let session = Session::open(&context, "down", files, settings).await?;
@@ -89,7 +89,7 @@ async fn play(context: &Context, session: &Session, world: &World) -> Result<Rep
         afterwards: demo::Afterwards::Settle,
         seed: fastrand::u64(..),
     };
-    let report = demo::play(context, session, options).await?;
+    let report = Box::pin(demo::play(context, session, options)).await?;
     Ok(report.with_servers(servers(world)))
 }
 

@@ -81,16 +81,16 @@ pub async fn run(arguments: &Worlds, home: &Utf8Path, format: Format, output: Ou
             daemon.clock(speed.speed).await?;
             status(&daemon, format, output).await
         }
-        Verb::Status => match connect::standing(home).await? {
-            Some(daemon) => status(&daemon, format, output).await,
-            None => {
-                output.data(match format {
-                    Format::Text => "the local world does not run",
-                    Format::Json => r#"{"running":false}"#,
-                });
-                Ok(())
+        Verb::Status => {
+            if let Some(daemon) = connect::standing(home).await? {
+                return status(&daemon, format, output).await;
             }
-        },
+            output.data(match format {
+                Format::Text => "the local world does not run",
+                Format::Json => r#"{"running":false}"#,
+            });
+            Ok(())
+        }
         Verb::Stop => {
             let Some(daemon) = connect::standing(home).await? else {
                 output.narrate("the local world does not run");
@@ -251,7 +251,7 @@ async fn keep_ports(mut told: watch::Receiver<BTreeMap<String, u16>>, home: &Utf
             tracing::warn!(%error, "the ports of hosts could not be written down");
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Shell lines that point other programs at the world; the clusters are in a kubeconfig.

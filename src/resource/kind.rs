@@ -216,11 +216,10 @@ impl Kind {
     /// The fields whose order means nothing: an API may give them back in another one.
     pub fn unordered_fields(self) -> &'static [&'static str] {
         match self {
-            Self::RouteTable => &["subnets"],
+            Self::RouteTable | Self::NodeGroup => &["subnets"],
             Self::Role | Self::AccessEntry => &["policies"],
             Self::Cluster => &["subnets", "security_groups", "public_from", "log_types"],
             Self::LaunchTemplate => &["security_groups"],
-            Self::NodeGroup => &["subnets"],
             Self::Image => &["platforms"],
             Self::Vpc
             | Self::Subnet

@@ -75,7 +75,7 @@ impl Script {
     /// The next cue, and how long it is until then.
     pub fn next_cue(&self, elapsed: Duration) -> Option<(&str, Duration)> {
         self.moments.iter().find_map(|moment| match &moment.what {
-            What::Cue(name) if moment.at > elapsed => Some((name.as_str(), moment.at - elapsed)),
+            What::Cue(name) if moment.at > elapsed => Some((name.as_str(), moment.at.saturating_sub(elapsed))),
             _ => None,
         })
     }

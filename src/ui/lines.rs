@@ -104,9 +104,10 @@ impl Lines {
         let took = Duration::try_from(chapter.last.duration_since(chapter.since)).unwrap_or_default();
         let ended = self.begin(chapter.last).and(style::faint(), "┴  ");
         let ended = ended.and(style::strong(), format!("{} took {}", chapter.command, minutes(took)));
-        let ended = match counts.is_empty() {
-            true => ended,
-            false => ended.and(style::plain(), format!(": {}", counts.join(", "))),
+        let ended = if counts.is_empty() {
+            ended
+        } else {
+            ended.and(style::plain(), format!(": {}", counts.join(", ")))
         };
         vec![ended.cut(usize::MAX), String::new()]
     }
@@ -150,9 +151,9 @@ impl Lines {
                 ..
             } => {
                 let place = format!("account {account} · {region} · world {world}");
-                let heading = Row::default().to_column(8).and(style::faint(), "┬  ");
+                let heading = Row::default().until_column(8).and(style::faint(), "┬  ");
                 let heading = heading.and(style::strong(), format!("{command} {stack}"));
-                heading.to_column(SUBJECT).and(style::faint(), format!("  {place}"))
+                heading.until_column(SUBJECT).and(style::faint(), format!("  {place}"))
             }
             EventKind::Planned { ids, expected } => {
                 let what = several(ids.len(), "resource");
@@ -209,7 +210,7 @@ impl Lines {
         let line = self.line(event, Mark::Failed, "FAILED", id.as_str(), "");
         let below = |text: &str| {
             Row::default()
-                .to_column(SUBJECT)
+                .until_column(SUBJECT)
                 .and(style::plain(), text)
                 .cut(usize::MAX)
         };
@@ -250,10 +251,10 @@ impl Lines {
     fn line(&self, event: &Event, mark: Mark, word: &str, subject: &str, tail: &str) -> Row {
         let (style, sign) = mark.drawn();
         let line = self.begin(event.at).and(style, sign).and(style::plain(), "  ");
-        let line = line.and(style, word).to_column(SUBJECT).and(style::plain(), subject);
+        let line = line.and(style, word).until_column(SUBJECT).and(style::plain(), subject);
         match tail {
             "" => line,
-            tail => line.to_column(TAIL).and(style::faint(), tail),
+            tail => line.until_column(TAIL).and(style::faint(), tail),
         }
     }
 

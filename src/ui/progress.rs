@@ -237,9 +237,10 @@ fn step(id: &ResourceId, running: &Running, widest: usize, frame: Frame) -> Row 
     let elapsed = whole(since(running.since, frame.now));
     let spinner = SPINNER[frame.turn % SPINNER.len()];
     let row = Row::of(style::coming(), format!("{spinner} "));
-    let row = match frame.width < NARROW {
-        true => row,
-        false => row.and(style::plain(), format!("{:<8}", running.action)),
+    let row = if frame.width < NARROW {
+        row
+    } else {
+        row.and(style::plain(), format!("{:<8}", running.action))
     };
     let name = cut(id.as_str(), widest);
     let row = row.and(style::strong(), format!("{name:<widest$}"));

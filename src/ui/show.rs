@@ -233,7 +233,7 @@ fn next(state: &State, elapsed: Duration) -> Row {
     match cues.first() {
         Some(cue) if cue.at > elapsed => row
             .and(style::cue(), &cue.name)
-            .and(style::plain(), format!(" in {}", clock(cue.at - elapsed))),
+            .and(style::plain(), format!(" in {}", clock(cue.at.saturating_sub(elapsed)))),
         Some(cue) => row.and(style::cue(), format!("{}, now", cue.name)),
         None => row.and(style::faint(), "no cue is left"),
     }
@@ -253,7 +253,7 @@ fn scaling(sample: &Sample, width: usize) -> Vec<Row> {
         named("queue")
             .and(style::good(), "█".repeat(working))
             .and(style::cue(), "▒".repeat(standing))
-            .to_column(width.saturating_sub(30))
+            .until_column(width.saturating_sub(30))
     };
     let mut rows = vec![queue.and(style::plain(), words)];
     let wanted = sample.desired.max(10) as usize;

@@ -24,7 +24,7 @@ impl Row {
     }
 
     /// The row with blanks up to a column, and always one behind what there is.
-    pub(crate) fn to_column(self, column: usize) -> Self {
+    pub(crate) fn until_column(self, column: usize) -> Self {
         let blanks = column.saturating_sub(self.width()).max(usize::from(self.width() > 0));
         self.and(Style::new(), " ".repeat(blanks))
     }
@@ -32,7 +32,7 @@ impl Row {
     /// The row with a piece at the right edge, left out where there is no room for it.
     pub(crate) fn and_right(self, style: Style, text: &str, width: usize) -> Self {
         match width.checked_sub(length(text)) {
-            Some(column) if column > self.width() => self.to_column(column).and(style, text),
+            Some(column) if column > self.width() => self.until_column(column).and(style, text),
             _ => self,
         }
     }
@@ -143,7 +143,7 @@ mod tests {
     fn a_row_is_cut_at_the_width_and_says_so() {
         let row = || {
             Row::of(style::strong(), "create")
-                .to_column(8)
+                .until_column(8)
                 .and(style::plain(), "cluster/main")
         };
         for (width, expected) in [
