@@ -24,6 +24,7 @@ use aws_sdk_eks::types::ResolveConflicts;
 use aws_sdk_eks::types::VpcConfigRequest;
 
 use crate::apply::walk::Ready;
+use crate::plan::Action;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
 use crate::provider::aws::codes;
@@ -32,6 +33,7 @@ use crate::provider::aws::fields;
 use crate::provider::aws::found;
 use crate::provider::error::Class;
 use crate::provider::error::ProviderError;
+use crate::resource::diff::Change;
 use crate::resource::id::ResourceId;
 use crate::resource::kind::Kind;
 use crate::resource::observed::Observed;
@@ -170,10 +172,20 @@ async fn security_group_tags(aws: &Aws, group: &str) -> Result<BTreeMap<String, 
 
 pub(super) async fn ensure_cluster(aws: &Aws, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {
     let spec: Cluster = fields(ready)?;
-    match existing {
-        None => create_cluster(aws, ready, &spec).await,
-        Some(_) => update_cluster(aws, &ready.step.desired.name, &spec).await,
+    if existing.is_none() {
+        return create_cluster(aws, ready, &spec).await;
     }
+    // EKS refuses an update that changes nothing.
+    match &ready.step.action {
+        Action::Update { changes } if changes.iter().any(is_of_endpoint) => {
+            update_cluster(aws, &ready.step.desired.name, &spec).await
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_of_endpoint(change: &Change) -> bool {
+    change.path.starts_with("private_endpoint") || change.path.starts_with("public_from")
 }
 
 /// What can only be said once EKS has made it: tags on the cluster's own security group.

@@ -147,23 +147,20 @@ impl Aws {
     }
 
     /// Does one step and waits until the resource is usable; gives what it gives to others.
-    pub async fn perform(&self, ready: &Ready, told: impl FnMut(&str)) -> Result<Given, ProviderError> {
+    pub async fn perform(&self, ready: &Ready, mut told: impl FnMut(&str)) -> Result<Given, ProviderError> {
         let id = &ready.step.desired.id;
         let kind = ready.step.desired.kind;
-        let mut existing = match ready.step.action {
-            Action::Create | Action::Replace { .. } => None,
-            Action::Update { .. } | Action::Await | Action::Nothing => ready.known.get(id).cloned(),
-        };
-        let begun = self.clock.now();
-        loop {
-            match self.ensure(kind, ready, existing.as_ref()).await {
-                Ok(()) => break,
-                Err(error) if error.class.passes() && self.clock.since(begun) < CONVERGES_WITHIN => {
-                    self.clock.sleep(CONVERGENCE_PAUSE).await;
-                    existing = self.look(kind, id).await?.map(|observed| observed.outputs);
+        match ready.step.action {
+            Action::Create | Action::Replace { .. } => self.converge(ready, None).await?,
+            Action::Update { .. } => {
+                // EKS takes no changes of what it still makes.
+                if matches!(kind, Kind::Cluster | Kind::NodeGroup) {
+                    self.wait(kind, id, true, &mut told).await?;
                 }
-                Err(error) => return Err(error),
+                self.converge(ready, ready.known.get(id).cloned()).await?;
             }
+            // It was asked for, and with everything that it should have.
+            Action::Await | Action::Nothing => {}
         }
         // Before there are nodes, some add-ons cannot become active, and nobody needs to wait for them.
         let waits = ready.spec["wait"] != serde_json::Value::Bool(false);
@@ -172,6 +169,22 @@ impl Aws {
             eks::finish_cluster(self, ready, &given).await?;
         }
         Ok(given)
+    }
+
+    /// Makes or changes a resource, through errors that pass by themselves.
+    async fn converge(&self, ready: &Ready, mut existing: Option<Given>) -> Result<(), ProviderError> {
+        let id = &ready.step.desired.id;
+        let kind = ready.step.desired.kind;
+        let begun = self.clock.now();
+        loop {
+            match self.ensure(kind, ready, existing.as_ref()).await {
+                Err(error) if error.class.passes() && self.clock.since(begun) < CONVERGES_WITHIN => {
+                    self.clock.sleep(CONVERGENCE_PAUSE).await;
+                    existing = self.look(kind, id).await?.map(|observed| observed.outputs);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn wait(
