@@ -10,6 +10,7 @@ use crate::error::Failure;
 use crate::error::Kind;
 use crate::graph::Graph;
 use crate::release::expand::expand;
+use crate::release::render::RenderError;
 use crate::stack::Stack;
 use crate::stack::check;
 use crate::stack::check::Object;
@@ -83,12 +84,14 @@ fn looked_at(stack: &Stack, objects: usize, resources: usize) -> String {
     )
 }
 
-/// A chart that does not render is a failed check.
-fn as_check(failure: Failure) -> Failure {
-    Failure {
-        kind: Kind::Check,
-        ..failure
-    }
+/// A chart that does not render is a failed check; a cache that cannot be used is nobody's mistake in the stack.
+fn as_check(error: RenderError) -> Failure {
+    let kind = if error.is_of_the_cache() {
+        Kind::Yours
+    } else {
+        Kind::Check
+    };
+    Failure::new(kind, error)
 }
 
 fn as_json(problem: &Problem) -> serde_json::Value {

@@ -27,7 +27,7 @@ pub struct Dot {
 pub async fn run(arguments: &Dot, home: &Home, output: Output) -> Result<(), Failure> {
     let (files, settings) = arguments.stack.read()?;
     let stack = offline::stack(&files, &settings).map_err(Failure::yours)?;
-    let (renderings, origins) = offline::render(&stack, home).await?;
+    let (renderings, origins) = offline::render(&stack, home).await.map_err(Failure::yours)?;
     if let Some(origins) = origins.told() {
         output.narrate(&origins);
     }

@@ -14,7 +14,6 @@ use tubectl_world::connect::World;
 use crate::commands::context::Home;
 use crate::commands::context::WorldName;
 use crate::commands::rehearse;
-use crate::error::Failure;
 use crate::release::render;
 use crate::release::render::RenderError;
 use crate::release::render::Rendering;
@@ -65,17 +64,18 @@ impl Origins {
 }
 
 /// The releases of a stack, rendered with nothing known.
-pub async fn render(stack: &Stack, home: &Home) -> Result<(Vec<Rendering>, Origins), Failure> {
+pub async fn render(stack: &Stack, home: &Home) -> Result<(Vec<Rendering>, Origins), RenderError> {
     let (charts, origins) = charts(&stack.releases, home).await?;
     let setting = Setting {
         kubernetes: kubernetes(stack),
         seed: 0,
     };
-    let renderings = render::render(&stack.releases, &charts, &setting, &Outputs::new()).map_err(Failure::yours)?;
+    let renderings = render::render(&stack.releases, &charts, &setting, &Outputs::new())?;
     Ok((renderings, origins))
 }
 
-async fn charts(releases: &[Release], home: &Home) -> Result<(BTreeMap<String, Chart>, Origins), Failure> {
+/// The charts of releases, and where they came from.
+pub async fn charts(releases: &[Release], home: &Home) -> Result<(BTreeMap<String, Chart>, Origins), RenderError> {
     let clock = Clock::starting_at(rehearse::begins());
     let world = World::new(rehearse::core(0), clock, rehearse::programs());
     let connector = world.connector();
@@ -98,7 +98,7 @@ async fn charts(releases: &[Release], home: &Home) -> Result<(BTreeMap<String, C
                     kept
                 }
             };
-            charts.extend(found.map_err(Failure::yours)?);
+            charts.extend(found?);
         }
         Ok((charts, origins))
     };
@@ -118,7 +118,8 @@ async fn nobody(_: http::Request<Bytes>) -> Result<http::Response<Bytes>, io::Er
     Err(io::Error::other("nothing is asked of the network here"))
 }
 
-async fn from(connector: Connector, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, io::Error> {
+/// Asks a world for a chart.
+pub async fn from(connector: Connector, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, io::Error> {
     let (head, body) = connector.send(request).await.map_err(io::Error::other)?.into_parts();
     Ok(http::Response::from_parts(head, body.whole().await))
 }

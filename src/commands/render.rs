@@ -42,7 +42,7 @@ pub async fn run(arguments: &Render, home: &Home, format: Format, output: Output
         let what = format!("the stack `{}` has no chart or workload `{name}`", stack.name);
         return Err(Failure::said(Kind::Yours, what, next));
     }
-    let (renderings, origins) = offline::render(&stack, home).await?;
+    let (renderings, origins) = offline::render(&stack, home).await.map_err(Failure::yours)?;
     if let Some(origins) = origins.told() {
         output.narrate(&origins);
     }

@@ -7,6 +7,7 @@ use tubectl_chart::Chart;
 use tubectl_chart::repository::Cache;
 
 use crate::commands::context::Context;
+use crate::commands::offline;
 use crate::error::Failure;
 use crate::error::Kind as FailureKind;
 use crate::event;
@@ -74,31 +75,27 @@ impl Session {
     /// Opens the stack of these files: asks where it stands, and whether it stands there already.
     pub async fn open(context: &Context, command: &str, files: &Files, settings: &Settings) -> Result<Self, Failure> {
         let place = Place::ask(&context.clients.aws).await.map_err(Failure::yours)?;
-        // The name decides where the journal lies; it does not depend on the instance.
-        let nameless = stack::load::load(files, settings, &site(&place, "000000")).map_err(Failure::yours)?;
+        let name = name(files, settings, &place)?;
         let store = context
             .home
-            .journal(context.world, &place.account, &place.region, &nameless.name);
+            .journal(context.world, &place.account, &place.region, &name);
         let journal = Journal::open(store).map_err(Failure::yours)?;
         let mut instance = journal.state().instance;
         if instance.is_empty() {
-            instance = match Aws::instances(&context.clients.aws, &place, &nameless.name)
+            instance = match Aws::instances(&context.clients.aws, &place, &name)
                 .await
                 .map_err(failed)?
                 .as_slice()
             {
                 [] => new_instance(),
                 [found] => {
-                    let text = format!(
-                        "found instance {found} of `{}` by its tags, and go on with it",
-                        nameless.name
-                    );
+                    let text = format!("found instance {found} of `{name}` by its tags, and go on with it");
                     context.events.note(text);
                     found.clone()
                 }
                 several => {
                     let several = several.join(", ");
-                    let what = format!("`{}` stands here more than once: instances {several}", nameless.name);
+                    let what = format!("`{name}` stands here more than once: instances {several}");
                     return Err(Failure::said(FailureKind::Yours, what, "say which one with --instance"));
                 }
             };
@@ -172,15 +169,21 @@ impl Session {
     }
 
     async fn charts(&self, context: &Context) -> Result<BTreeMap<String, Chart>, Failure> {
-        let cache = Cache::new(context.home.charts(context.world).as_std_path());
-        let transport = context.clients.transport();
-        let send = move |request| {
-            let transport = transport.clone();
-            async move { send(transport, request).await }
+        let Some(connector) = context.clients.transport() else {
+            // Nothing is made in a real account yet, and a look may do with the stand-ins if it says so.
+            let found = offline::charts(&self.stack.releases, &context.home).await;
+            let (charts, origins) = found.map_err(Failure::yours)?;
+            if let Some(told) = origins.told() {
+                context
+                    .events
+                    .note(format!("{told}; the real ones may hold other objects"));
+            }
+            return Ok(charts);
         };
-        render::collect(&self.stack.releases, &cache, &send)
-            .await
-            .map_err(Failure::yours)
+        let cache = Cache::new(context.home.charts(context.world).as_std_path());
+        let send = |request| offline::from(connector.clone(), request);
+        let charts = render::collect(&self.stack.releases, &cache, &send).await;
+        charts.map_err(Failure::yours)
     }
 
     async fn observe_images(&self, observed: &[Observed]) -> Result<Vec<Observed>, ProviderError> {
@@ -232,6 +235,12 @@ pub fn connect(context: &Context, given: &BTreeMap<String, String>) -> Result<Ku
     Ok(Kube::new(client.map_err(Failure::yours)?, context.clock))
 }
 
+/// The stack's name. It decides where its journal and its lease lie, so it does not depend on the instance.
+pub fn name(files: &Files, settings: &Settings, place: &Place) -> Result<String, Failure> {
+    let stack = stack::load::load(files, settings, &site(place, "000000")).map_err(Failure::yours)?;
+    Ok(stack.name)
+}
+
 /// A provider's refusal while looking: nothing was done yet.
 pub fn failed(error: ProviderError) -> Failure {
     Failure::new(FailureKind::Yours, error)
@@ -255,21 +264,6 @@ fn new_instance() -> String {
 
 fn seed(instance: &str) -> u64 {
     instance.bytes().fold(0, |seed, byte| seed * 31 + u64::from(byte))
-}
-
-/// Sends a request for a chart.
-async fn send(
-    transport: Option<tubectl_world::connect::Connector>,
-    request: http::Request<bytes::Bytes>,
-) -> Result<http::Response<bytes::Bytes>, std::io::Error> {
-    let Some(connector) = transport else {
-        return Err(std::io::Error::other(
-            "charts for a real account come from the cache only",
-        ));
-    };
-    let response = connector.send(request).await.map_err(std::io::Error::other)?;
-    let (head, body) = response.into_parts();
-    Ok(http::Response::from_parts(head, body.whole().await))
 }
 
 /// A value as a text that people read: what is not known yet says after what it will be.

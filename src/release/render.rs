@@ -100,9 +100,20 @@ pub enum RenderError {
     },
 }
 
+impl RenderError {
+    /// Whether the folder of the charts is at fault, and not the stack.
+    pub fn is_of_the_cache(&self) -> bool {
+        matches!(self, Self::Pull { source, .. } if matches!(**source, PullError::Cache { .. }))
+    }
+}
+
 impl Hint for RenderError {
     fn hints(&self) -> Vec<String> {
         match self {
+            Self::Pull { .. } if self.is_of_the_cache() => vec![
+                "make the folder writable and see that the disk has room, or name another home with TUBECTL_HOME"
+                    .to_owned(),
+            ],
             Self::Pull { .. } => {
                 vec!["check name, version and repository; a chart that was pulled once is kept".to_owned()]
             }
