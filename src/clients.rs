@@ -129,7 +129,8 @@ enum Reach {
 pub enum ClientError {
     /// No source of credentials had any.
     #[error(
-        "no AWS credentials: looked at the environment, the shared config and credentials files, SSO, web identity, and the container's role"
+        "no AWS credentials: looked at the environment, the shared config and credentials files with SSO and \
+         processes, web identity, the container's role, and the machine's metadata service"
     )]
     Credentials(#[source] aws_credential_types::provider::error::CredentialsError),
     /// No region was named.
@@ -194,7 +195,7 @@ impl Clients {
 
     /// Clients of a real account: credentials and region by the SDK's own chain.
     ///
-    /// The instance metadata service is not asked: on a laptop it only makes a missing login hang.
+    /// The machine's metadata service is asked once and briefly: on a laptop it only makes a missing login hang.
     pub async fn real(profile: Option<&str>, region: Option<&str>) -> Result<Self, ClientError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))

@@ -137,7 +137,7 @@ pub async fn walk<E: std::error::Error>(
             }
         }
     }
-    let left = graph.ids().filter(|id| {
+    let left = plan.work().map(|step| &step.desired.id).filter(|id| {
         !outcome.applied.contains(*id) && !outcome.failed.contains_key(*id) && !outcome.skipped.contains_key(*id)
     });
     outcome.unstarted = left.cloned().collect();

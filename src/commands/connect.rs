@@ -18,6 +18,8 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tubectl_clock::Clock;
 use tubectl_world::connect::Connector;
@@ -29,13 +31,18 @@ use crate::commands::args::PlaceArguments;
 use crate::commands::context::Context;
 use crate::commands::context::Home;
 use crate::commands::context::WorldName;
+use crate::commands::session;
 use crate::error::Failure;
 use crate::error::Kind;
 use crate::event::Event;
 use crate::event::Events;
+use crate::provider::aws::Place;
 use crate::stack::load;
 use crate::stack::load::Files;
 use crate::stack::load::Settings;
+use crate::state::lock;
+use crate::state::lock::Held;
+use crate::state::lock::Owner;
 use crate::ui::output::Output;
 
 /// The version that must agree between whoever calls and the daemon.
@@ -63,6 +70,20 @@ pub struct Record {
     pub started: jiff::Timestamp,
 }
 
+/// What a command means to do with a stack.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Intent<'a> {
+    /// Look: whoever changes the stack is not disturbed, and neither is the local world's time.
+    Look,
+    /// Change it, as the only one who does.
+    Change {
+        /// The command, for whoever comes second.
+        command: &'a str,
+        /// How fast time is to pass in the local world meanwhile.
+        speed: f64,
+    },
+}
+
 /// A world that a command works in.
 pub struct Connected {
     /// What the command works with.
@@ -71,6 +92,8 @@ pub struct Connected {
     pub heard: UnboundedReceiver<Event>,
     /// Who runs the world, if it is the local one.
     pub daemon: Option<Daemon>,
+    /// The right to change the stack, if that is meant.
+    pub held: Option<Held>,
 }
 
 /// A daemon that answers.
@@ -92,6 +115,9 @@ enum Found {
     Running(Daemon),
 }
 
+/// The port of the first world on a machine: one that people can remember and nobody has registered for much.
+const PORT: u16 = 4747;
+
 /// The files of a home's world.
 pub fn folder(home: &Utf8Path) -> Utf8PathBuf {
     home.join("world")
@@ -102,17 +128,22 @@ pub fn record_path(home: &Utf8Path) -> Utf8PathBuf {
     folder(home).join("daemon.json")
 }
 
+/// Where the daemon notes its port for its successor.
+pub fn port_path(home: &Utf8Path) -> Utf8PathBuf {
+    folder(home).join("port")
+}
+
 /// Where the daemon's own words go.
 pub fn log_path(home: &Utf8Path) -> Utf8PathBuf {
     folder(home).join("daemon.log")
 }
 
-/// Connects to the world that is meant. `speed` is how fast time is to pass in the local one.
+/// Connects to the world that is meant.
 pub async fn connect(
     place: &PlaceArguments,
     home: &Utf8Path,
     (files, settings): (&Files, &Settings),
-    speed: Option<f64>,
+    intent: Intent<'_>,
     output: Output,
 ) -> Result<Connected, Failure> {
     let region = match &place.region {
@@ -124,15 +155,26 @@ pub async fn connect(
         WorldName::Aws => None,
         WorldName::Local => Some(running(home, output).await?),
     };
-    let clients = match &daemon {
-        Some(daemon) => {
-            let clock = daemon.clock(speed).await?;
-            Clients::local(daemon.connector.clone(), &region, clock)
-        }
+    let mut clients = match &daemon {
+        Some(daemon) => Clients::local(daemon.connector.clone(), &region, daemon.clock(None).await?),
         None => Clients::real(place.profile.as_deref(), Some(&region))
             .await
             .map_err(Failure::yours)?,
     };
+    let home = Home::Folder(home.to_owned());
+    let mut held = None;
+    if let Intent::Change { command, speed } = intent {
+        let place = Place::ask(&clients.aws).await.map_err(Failure::yours)?;
+        let name = session::name(files, settings, &place)?;
+        if let Some(path) = home.lease(world, &place.account, &place.region, &name) {
+            let owner = Owner::this_process(command);
+            held = Some(lock::acquire(&path, owner, Clock::real().now()).map_err(Failure::yours)?);
+        }
+        // Not before: the time of whoever holds the stack must not run at another speed than it thinks.
+        if let Some(daemon) = &daemon {
+            clients = Clients::local(daemon.connector.clone(), &region, daemon.clock(Some(speed)).await?);
+        }
+    }
     let (events, heard) = Events::channel(clients.clock);
     let context = Context {
         world,
@@ -140,9 +182,14 @@ pub async fn connect(
         clients,
         events,
         cancel: Cancel::default(),
-        home: Home::Folder(home.to_owned()),
+        home,
     };
-    Ok(Connected { context, heard, daemon })
+    Ok(Connected {
+        context,
+        heard,
+        daemon,
+        held,
+    })
 }
 
 /// The home's daemon; one is started where none runs.
@@ -161,7 +208,21 @@ pub async fn running(home: &Utf8Path, output: Output) -> Result<Daemon, Failure>
         )),
         Found::Nothing => {}
     }
-    start(home).await
+    let wanted = port(home);
+    let daemon = start(home).await?;
+    let port = daemon.record.port;
+    if port != wanted {
+        output.narrate(&format!(
+            "another program has port {wanted}: the local world is at port {port} now, as `tubectl world env` says"
+        ));
+    }
+    Ok(daemon)
+}
+
+/// The port that a home's world had last, else the usual one: whoever noted an address finds the world there again.
+pub fn port(home: &Utf8Path) -> u16 {
+    let last = fs::read_to_string(port_path(home)).ok();
+    last.and_then(|text| text.trim().parse().ok()).unwrap_or(PORT)
 }
 
 /// The home's daemon, if one runs.
@@ -284,6 +345,17 @@ impl Daemon {
             .filter(|(host, _)| host.contains(".elb."))
             .map(|(_, port)| format!("http://127.0.0.1:{port}"))
             .collect())
+    }
+
+    /// Waits until it has ended: a connection on which nothing is said ends with it.
+    pub async fn ended(&self) {
+        while let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.record.port)).await {
+            connection.read(&mut [0]).await.ok();
+            // It may have closed the connection only.
+            if self.status().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Stops it, and waits until its last snapshot is written.

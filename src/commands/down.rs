@@ -6,11 +6,11 @@ use camino::Utf8Path;
 use serde_json::json;
 
 use crate::commands::args::Down;
+use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
 use crate::commands::context::Context;
 use crate::commands::live::SPEED;
 use crate::commands::live::agreed;
-use crate::commands::live::leased;
 use crate::commands::live::stoppable;
 use crate::commands::live::watched;
 use crate::commands::session::Session;
@@ -20,32 +20,33 @@ use crate::error::Kind as FailureKind;
 use crate::teardown;
 use crate::teardown::Options;
 use crate::teardown::Report;
+use crate::teardown::TeardownError;
 use crate::ui::output::Format;
 use crate::ui::output::Output;
 
 /// Shows what is there, asks, takes it away, and prints the proof.
 pub async fn run(arguments: &Down, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
     let (files, settings) = arguments.stack.read()?;
-    let speed = Some(arguments.speed.speed.unwrap_or(SPEED));
-    let connected = connect(&arguments.place, home, (&files, &settings), speed, output).await?;
+    let intent = Intent::Change {
+        command: "tubectl down",
+        speed: arguments.speed.speed.unwrap_or(SPEED),
+    };
+    let connected = connect(&arguments.place, home, (&files, &settings), intent, output).await?;
     let options = Options {
         keep_data: arguments.keep_data,
         strip_finalizers: arguments.strip_finalizers,
     };
     Box::pin(watched(connected, format, output, async |context| {
-        let mut session = Session::open(&context, "down", &files, &settings).await?;
-        leased(&context, &mut session, "tubectl down", async |session| {
-            output.narrate(&standing(&context, session).await?);
-            let question = format!("Take `{}` down?", session.stack.name);
-            agreed(output, arguments.consent.yes.into(), question).await?;
-            let report = stoppable(&context, take_down(&context, session, &options)).await?;
-            output.data(&match format {
-                Format::Text => report.proof.to_string(),
-                Format::Json => json!({"event": "proof", "report": report}).to_string(),
-            });
-            verdict(&context, &report)
-        })
-        .await
+        let session = Session::open(&context, "down", &files, &settings).await?;
+        output.narrate(&standing(&context, &session).await?);
+        let question = format!("Take `{}` down?", session.stack.name);
+        agreed(output, arguments.consent.yes.into(), question).await?;
+        let report = stoppable(&context, take_down(&context, &session, &options)).await?;
+        output.data(&match format {
+            Format::Text => report.proof.to_string(),
+            Format::Json => json!({"event": "proof", "report": report}).to_string(),
+        });
+        verdict(&context, &report)
     }))
     .await
 }
@@ -81,9 +82,17 @@ pub async fn take_down(context: &Context, session: &Session, options: &Options) 
     let observed = session.aws.observe().await.map_err(failed)?;
     let kube = session.kube(context, &observed)?;
     let report = teardown::take_down(&session.aws, kube.as_ref(), options, &context.events, &context.cancel).await;
-    let report = report.map_err(|error| Failure::new(FailureKind::Partial, error))?;
+    let report = report.map_err(|error| {
+        let kind = match error {
+            TeardownError::Looking(_) => FailureKind::Partial,
+            TeardownError::Protected(_) => FailureKind::Yours,
+            TeardownError::Stopped => FailureKind::Interrupted,
+        };
+        Failure::new(kind, error)
+    })?;
     if report.proof.is_clean() && !options.keep_data {
-        session.journal.gone().await.map_err(Failure::yours)?;
+        let noted = session.journal.gone().await;
+        noted.map_err(|error| Failure::new(FailureKind::Partial, error))?;
     }
     Ok(report)
 }

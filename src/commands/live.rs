@@ -1,20 +1,18 @@
 //! What the commands share that change a world that stays: the lease, Ctrl-C, the question, somebody who watches.
 
 use std::future::Future;
+use std::future::pending;
 use std::time::Duration;
 
 use tubectl_clock::Clock;
 
 use crate::commands::connect::Connected;
+use crate::commands::connect::Daemon;
 use crate::commands::context::Context;
-use crate::commands::session::Session;
 use crate::error::Failure;
 use crate::error::Kind;
-use crate::state::journal::Journal;
-use crate::state::lock;
 use crate::state::lock::Held;
 use crate::state::lock::LockError;
-use crate::state::lock::Owner;
 use crate::ui::confirm;
 use crate::ui::confirm::Consent;
 use crate::ui::output::Format;
@@ -27,14 +25,19 @@ pub const SPEED: f64 = 60.0;
 /// How often the lease is renewed: it lasts four times as long.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// Does work in a world while its events are shown; afterwards time passes at its own speed again.
+/// Does work in a world while its events are shown, as long as that world runs and the stack is held.
 pub async fn watched<T>(
     connected: Connected,
     format: Format,
     output: Output,
     work: impl AsyncFnOnce(Context) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let Connected { context, heard, daemon } = connected;
+    let Connected {
+        context,
+        heard,
+        daemon,
+        mut held,
+    } = connected;
     let clock = context.clock;
     let options = view::Options {
         format,
@@ -42,54 +45,46 @@ pub async fn watched<T>(
         // The question and the plan are written between events, which a drawing would run over.
         terminal: None,
     };
-    let (result, ()) = tokio::join!(work(context), view::watch(heard, options, clock));
+    let work = async {
+        tokio::select! {
+            biased;
+            failure = ended(daemon.as_ref()) => Err(failure),
+            failure = fenced(held.as_mut()) => Err(failure),
+            result = work(context) => result,
+        }
+    };
+    let (result, ()) = tokio::join!(work, view::watch(heard, options, clock));
+    let Some(held) = held else {
+        return result;
+    };
     if let Some(daemon) = daemon {
-        // If it is gone, the result says so.
+        // Time passes at its own speed again. If the world is gone, the result says so.
         daemon.clock(Some(1.0)).await.ok();
     }
-    result
+    let released = held.release().map_err(Failure::yours);
+    result.and_then(|value| released.map(|()| value))
 }
 
-/// Does work as the only one who changes the stack.
-pub async fn leased<T>(
-    context: &Context,
-    session: &mut Session,
-    command: &str,
-    work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let place = &session.aws.place;
-    let lease = context
-        .home
-        .lease(context.world, &place.account, &place.region, &session.stack.name);
-    let Some(path) = lease else {
-        return work(session).await;
+/// Waits until the world ends: what is asked of it after that gets no answer.
+async fn ended(daemon: Option<&Daemon>) -> Failure {
+    let Some(daemon) = daemon else {
+        return pending().await;
     };
-    let mut held = lock::acquire(&path, Owner::this_process(command), Clock::real().now()).map_err(Failure::yours)?;
-    let result = match again(context, session) {
-        Ok(()) => tokio::select! {
-            biased;
-            result = work(session) => result,
-            error = keep(&mut held) => Err(Failure::new(Kind::Interrupted, error)),
-        },
-        Err(failure) => Err(failure),
-    };
-    held.release().map_err(Failure::yours)?;
-    result
+    daemon.ended().await;
+    let what = format!(
+        "the local world ended in the middle of it: process {} is gone",
+        daemon.record.pid
+    );
+    let next = "run it again: the world is started where it was, and what is done stays done";
+    Failure::said(Kind::Partial, what, next)
 }
 
-/// Reads the journal again: until the lease was had, somebody else may have written.
-fn again(context: &Context, session: &mut Session) -> Result<(), Failure> {
-    let place = &session.aws.place;
-    let store = context
-        .home
-        .journal(context.world, &place.account, &place.region, &session.stack.name);
-    session.journal = Journal::open(store).map_err(Failure::yours)?;
-    let instance = session.journal.state().instance;
-    if instance.is_empty() || instance == session.aws.owner.instance {
-        return Ok(());
+/// Renews the lease until somebody took it over.
+async fn fenced(held: Option<&mut Held>) -> Failure {
+    match held {
+        Some(held) => Failure::new(Kind::Interrupted, keep(held).await),
+        None => pending().await,
     }
-    let what = "another process brought the stack up in the meantime";
-    Err(Failure::said(Kind::Yours, what, "run it again"))
 }
 
 /// Renews the lease until somebody took it over.
@@ -119,7 +114,7 @@ pub async fn stoppable<T>(context: &Context, work: impl Future<Output = T>) -> T
             context.events.note(told);
             context.cancel.escalate();
         }
-        std::future::pending::<T>().await
+        pending::<T>().await
     };
     tokio::select! {
         biased;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::commands::args::Plan;
+use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
 use crate::commands::live::watched;
 use crate::commands::session::Look;
@@ -26,7 +27,7 @@ use crate::ui::output::Output;
 /// Shows it.
 pub async fn run(arguments: &Plan, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
     let (files, settings) = arguments.stack.read()?;
-    let connected = connect(&arguments.place, home, (&files, &settings), None, output).await?;
+    let connected = connect(&arguments.place, home, (&files, &settings), Intent::Look, output).await?;
     watched(connected, Format::Text, output, async |context| {
         let session = Session::open(&context, "plan", &files, &settings).await?;
         let look = session.look(&context).await?;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::commands::args::Status;
+use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
 use crate::commands::context::Context;
 use crate::commands::live::watched;
@@ -31,7 +32,7 @@ struct Waiting {
 /// Shows it.
 pub async fn run(arguments: &Status, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
     let (files, settings) = arguments.stack.read()?;
-    let connected = connect(&arguments.place, home, (&files, &settings), None, output).await?;
+    let connected = connect(&arguments.place, home, (&files, &settings), Intent::Look, output).await?;
     watched(connected, Format::Text, output, async |context| {
         let session = Session::open(&context, "status", &files, &settings).await?;
         let look = session.look(&context).await?;

@@ -9,12 +9,12 @@ use crate::apply::walk::Outcome;
 use crate::apply::walk::Tools;
 use crate::apply::walk::walk;
 use crate::commands::args::Up;
+use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
 use crate::commands::context::Context;
 use crate::commands::context::WorldName;
 use crate::commands::live::SPEED;
 use crate::commands::live::agreed;
-use crate::commands::live::leased;
 use crate::commands::live::stoppable;
 use crate::commands::live::watched;
 use crate::commands::perform::Performer;
@@ -34,16 +34,16 @@ use crate::ui::output::Output;
 /// Plans, asks, does it, and says where the page is.
 pub async fn run(arguments: &Up, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
     let (files, settings) = arguments.stack.read()?;
-    let speed = Some(arguments.speed.speed.unwrap_or(SPEED));
-    let connected = connect(&arguments.place, home, (&files, &settings), speed, output).await?;
+    let intent = Intent::Change {
+        command: "tubectl up",
+        speed: arguments.speed.speed.unwrap_or(SPEED),
+    };
+    let connected = connect(&arguments.place, home, (&files, &settings), intent, output).await?;
     let daemon = connected.daemon.clone();
     let consent = arguments.consent.yes.into();
     watched(connected, format, output, async |context| {
-        let mut session = Session::open(&context, "up", &files, &settings).await?;
-        leased(&context, &mut session, "tubectl up", async |session| {
-            raise(&context, session, consent, output).await
-        })
-        .await
+        let session = Session::open(&context, "up", &files, &settings).await?;
+        raise(&context, &session, consent, output).await
     })
     .await?;
     if let Some(daemon) = daemon {
@@ -111,7 +111,8 @@ pub async fn apply(context: &Context, session: &Session, look: &Look) -> Result<
         performer.perform(ready).await
     })
     .await;
-    let outcome = outcome.map_err(Failure::yours)?;
+    // What was begun when the journal failed is found again by its tags.
+    let outcome = outcome.map_err(|error| Failure::new(FailureKind::Partial, error))?;
     if outcome.is_complete() {
         remove(context, session, look).await?;
     }
@@ -147,7 +148,7 @@ pub fn verdict(context: &Context, outcome: &Outcome) -> Result<(), Failure> {
         return Ok(());
     }
     if context.cancel.is_draining() {
-        let what = format!("stopped; {} of the stack is not done", outcome.unstarted.len());
+        let what = format!("stopped with {} steps left to do", outcome.unstarted.len());
         return Err(Failure::said(
             FailureKind::Interrupted,
             what,

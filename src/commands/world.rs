@@ -34,9 +34,6 @@ use crate::state::store::write_whole;
 use crate::ui::output::Format;
 use crate::ui::output::Output;
 
-/// The port of the first world on a machine: one that people can remember and nobody has registered for much.
-const PORT: u16 = 4747;
-
 /// How long nobody may call before a world with an empty account ends.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -169,8 +166,7 @@ async fn serve(home: &Utf8Path, output: Output) -> Result<(), Failure> {
     let lock = fs::File::create(folder.join("daemon.lock")).map_err(|error| unusable(&error))?;
     let (lock, _) = lock.into_parts();
     if lock.try_lock().is_err() {
-        let what = format!("another process runs the local world of {home}");
-        return Err(Failure::said(Kind::Yours, what, "stop it: `tubectl world stop`"));
+        return Err(held(home));
     }
     let real = Clock::real();
     let settings = tubectl_world::Settings {
@@ -215,22 +211,31 @@ async fn serve(home: &Utf8Path, output: Output) -> Result<(), Failure> {
     saved.map_err(|error| said(&error, "make room and start it again: the log has everything"))
 }
 
-/// The port of last time, else the usual one, else any: whoever has noted an address finds the world there again.
+/// Another process is the world of this home, and does not answer: otherwise nobody would have begun a second one.
+fn held(home: &Utf8Path) -> Failure {
+    let record = fs::read_to_string(connect::record_path(home)).unwrap_or_default();
+    let process = match serde_json::from_str::<Record>(&record) {
+        Ok(record) => format!("process {}", record.pid),
+        Err(_) => "the process that has `daemon.lock` open".to_owned(),
+    };
+    let what = format!("{process} is the local world of {home}, and does not answer");
+    Failure::said(
+        Kind::Yours,
+        what,
+        "wait for it or end it, with `kill`; nothing that was answered is lost",
+    )
+}
+
+/// The port of last time, else the usual one, else any.
 async fn listener(home: &Utf8Path) -> std::io::Result<TcpListener> {
-    let last = fs::read_to_string(connect::folder(home).join("port")).ok();
-    let last = last.and_then(|text| text.trim().parse().ok());
-    for port in last.into_iter().chain([PORT, 0]) {
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-            Ok(listener) => {
-                let port = listener.local_addr()?.port();
-                write_whole(&connect::folder(home).join("port"), &format!("{port}\n"))?;
-                return Ok(listener);
-            }
-            Err(error) if port == 0 => return Err(error),
-            Err(_) => {}
-        }
-    }
-    unreachable!("the last candidate returns")
+    let at = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let listener = match at(connect::port(home)).await {
+        Ok(listener) => listener,
+        Err(_) => at(0).await?,
+    };
+    let port = listener.local_addr()?.port();
+    write_whole(&connect::port_path(home), &format!("{port}\n"))?;
+    Ok(listener)
 }
 
 fn known_ports(home: &Utf8Path) -> BTreeMap<String, u16> {
