@@ -127,6 +127,32 @@ fn a_journal_of_a_newer_format_is_refused_and_a_broken_line_is_named() {
 }
 
 #[test]
+fn a_journal_that_cannot_be_read_does_not_hide_the_others() {
+    let place = Scene::new();
+    place.journal("broken", "nonsense\nnonsense\n");
+    place.journal("tube", "");
+    let run = place.run(&["state", "list"]);
+    place.fails(&run, 2, &["line 1", "eu-west-1-broken/journal.jsonl"]);
+    let lines: Vec<_> = text(&run.stdout).lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(
+        lines[0].starts_with("broken ") && lines[0].contains("unknown: line 1 of"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1].starts_with("tube ") && lines[1].contains(": 0 resources"),
+        "{lines:?}"
+    );
+    let run = place.run(&["state", "list", "--json"]);
+    let documents: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(
+        (&documents[0]["stack"], &documents[1]["stack"]),
+        (&"broken".into(), &"tube".into())
+    );
+    assert!(documents[0]["error"].is_string(), "{documents}");
+}
+
+#[test]
 fn a_torn_last_line_is_left_out() {
     let place = Scene::new();
     place.journal(
@@ -167,13 +193,9 @@ fn a_home_that_cannot_be_written_is_an_error_that_names_it() {
     let place = Scene::new();
     // A file where a folder should be stops everybody, root too.
     fs::write(place.path("home"), "").unwrap();
-    for command in ["rehearse", "check"] {
+    for command in ["rehearse", "check", "graph", "render"] {
         let run = place.run(&[command, "tube"]);
-        place.fails(
-            &run,
-            if command == "check" { 1 } else { 2 },
-            &[place.path("home").to_str().unwrap()],
-        );
+        place.fails(&run, 2, &[place.path("home").to_str().unwrap(), "TUBECTL_HOME"]);
     }
 }
 

@@ -61,26 +61,37 @@ pub fn run(arguments: &States, home: &Utf8Path, format: Format, output: Output) 
     }
 }
 
+/// Lists every stack. One that cannot be read does not hide the others: it is named at the end.
 fn list(home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
     let stands = stands::all(home)?;
     let mut documents = Vec::new();
     let mut lines = String::new();
+    let mut broken = None;
     for stand in &stands {
-        let state = state(stand, home)?;
-        let about = format!(
-            "{} resources, {} begun and not finished",
-            state.resources.len(),
-            state.open.len()
-        );
+        let about = match state(stand, home) {
+            Ok(state) => {
+                documents.push(document(stand, &state));
+                format!(
+                    "{} resources, {} begun and not finished",
+                    state.resources.len(),
+                    state.open.len()
+                )
+            }
+            Err(failure) => {
+                let about = format!("unknown: {}", failure.cause);
+                documents.push(unreadable(stand, &failure));
+                broken = Some(failure);
+                about
+            }
+        };
         writeln!(lines, "{:<20} {}: {about}", stand.stack, stand.place()).expect("writing to a string does not fail");
-        documents.push(document(stand, &state));
     }
     match format {
         Format::Text if stands.is_empty() => output.narrate(&format!("no stack is known in {home}")),
         Format::Text => output.data(&lines),
         Format::Json => output.data(&serde_json::to_string_pretty(&documents).expect("state is plain data")),
     }
-    Ok(())
+    broken.map_or(Ok(()), Err)
 }
 
 fn state(stand: &Stand, home: &Utf8Path) -> Result<journal::State, Failure> {
@@ -121,5 +132,16 @@ fn document(stand: &Stand, state: &journal::State) -> serde_json::Value {
         "instance": state.instance,
         "resources": state.resources,
         "open": state.open,
+    })
+}
+
+fn unreadable(stand: &Stand, failure: &Failure) -> serde_json::Value {
+    json!({
+        "format": journal::FORMAT,
+        "stack": stand.stack,
+        "world": stand.world.name(),
+        "account": stand.account,
+        "region": stand.region,
+        "error": failure.cause.to_string(),
     })
 }
