@@ -360,10 +360,10 @@ impl Inside {
         let Some(store) = &mut self.store else {
             return Ok(());
         };
-        store.append(self.core.now(), chance, Some((origin, request)))?;
-        if store.is_long() {
-            store.save(&self.core)?;
+        if store.is_behind() || store.is_long() {
+            return store.save(&self.core);
         }
+        store.append(self.core.now(), chance, Some((origin, request)))?;
         Ok(())
     }
 

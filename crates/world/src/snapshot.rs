@@ -76,6 +76,8 @@ pub struct Store {
     log: fs::File,
     written: u64,
     last: u64,
+    // A call came in that could not be written down: only a snapshot makes up for it.
+    behind: bool,
 }
 
 #[derive(Deserialize)]
@@ -156,6 +158,7 @@ impl Store {
             folder: folder.to_owned(),
             written: 0,
             last,
+            behind: false,
         };
         store.save(&core)?;
         Ok(Restored { core, store, torn })
@@ -178,7 +181,13 @@ impl Store {
         fs::rename(&new, self.folder.join(SNAPSHOT))?;
         self.log.set_len(0)?;
         self.written = 0;
+        self.behind = false;
         Ok(())
+    }
+
+    /// Whether something happened that is not written down; the next snapshot has it.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// Whether the log has become so long that a snapshot is due.
@@ -202,6 +211,7 @@ impl Store {
         let mut line = serde_json::to_vec(&entry)?;
         line.push(b'\n');
         if let Err(error) = self.log.write_all(&line) {
+            self.behind |= entry.call.is_some();
             // Half a line in the middle would spoil everything behind it.
             self.log.set_len(self.written)?;
             return Err(error);
