@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tubectl_clock::Clock;
 
@@ -132,6 +133,11 @@ pub enum EventKind {
         name: String,
         /// What it did.
         what: String,
+    },
+    /// What came of a show.
+    Report {
+        /// Timeline, thresholds, cost and counts.
+        report: Value,
     },
     /// Something that the presenter should know.
     Note {

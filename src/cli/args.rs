@@ -5,11 +5,15 @@ use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::commands::args::Cue;
+use crate::commands::args::Demo;
 use crate::commands::args::Down;
 use crate::commands::args::Plan;
 use crate::commands::args::Rehearse;
 use crate::commands::args::Status;
+use crate::commands::args::Survey;
 use crate::commands::args::Up;
+use crate::commands::args::Winners;
 use crate::commands::check::Check;
 use crate::commands::completions::Completions;
 use crate::commands::graph::Dot;
@@ -71,6 +75,14 @@ impl Global {
 pub(crate) enum Command {
     /// Make the world look like the stack, from whatever is there
     Up(Up),
+    /// Play the show: schedule, load and live figures; offers up first where nothing stands
+    Demo(Demo),
+    /// Switch every phone to the survey: cue survey
+    Survey(Survey),
+    /// Draw the winners among the answers and tell every phone: cue winners
+    Winners(Winners),
+    /// Fire a cue of the show, while a demo runs or without one
+    Cue(Cue),
     /// Take everything away, and prove that it is gone
     Down(Down),
     /// Show what up would do, what it takes and what it costs

@@ -16,10 +16,13 @@ use tubectl_world::connect::World;
 use crate::cli::args::Arguments;
 use crate::cli::args::Command;
 use crate::cli::env::Environment;
+use crate::commands::args::Cue;
 use crate::commands::args::Rehearse;
 use crate::commands::check;
 use crate::commands::completions;
 use crate::commands::context::Home;
+use crate::commands::cue;
+use crate::commands::demo;
 use crate::commands::down;
 use crate::commands::graph;
 use crate::commands::plan;
@@ -35,6 +38,7 @@ use crate::commands::world;
 use crate::error::Failure;
 use crate::error::Kind;
 use crate::event::Events;
+use crate::show::director::Winners;
 use crate::ui::output::Format;
 use crate::ui::output::Output;
 
@@ -79,6 +83,17 @@ fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
             arguments.place.on = arguments.place.on.or(environment.on);
             runtime::in_real_time(up::run(&arguments, &environment.home, format, output))
         }
+        Command::Demo(mut arguments) => {
+            let environment = environment()?;
+            arguments.place.on = arguments.place.on.or(environment.on);
+            runtime::in_real_time(demo::run(&arguments, &environment.home, format, output))
+        }
+        Command::Survey(arguments) => run_cue(arguments.into(), Winners::Keep, &environment()?, format, output),
+        Command::Winners(arguments) => {
+            let winners = arguments.before();
+            run_cue(arguments.into(), winners, &environment()?, format, output)
+        }
+        Command::Cue(arguments) => run_cue(arguments, Winners::Keep, &environment()?, format, output),
         Command::Down(mut arguments) => {
             let environment = environment()?;
             arguments.place.on = arguments.place.on.or(environment.on);
@@ -113,6 +128,17 @@ fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+fn run_cue(
+    mut arguments: Cue,
+    winners: Winners,
+    environment: &Environment,
+    format: Format,
+    output: Output,
+) -> Result<(), Failure> {
+    arguments.place.on = arguments.place.on.or(environment.on);
+    runtime::in_real_time(cue::run(&arguments, winners, &environment.home, format, output))
 }
 
 fn run_rehearsal(

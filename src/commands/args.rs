@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::commands::context::WorldName;
 use crate::error::Failure;
+use crate::show::director;
 use crate::stack::load;
 use crate::stack::load::Files;
 use crate::stack::load::Settings;
@@ -189,11 +190,63 @@ pub struct Demo {
 /// The arguments of `cue`.
 #[derive(Clone, Debug, Args)]
 pub struct Cue {
-    /// Cue to fire
+    /// Cue to fire, as the stack's demo.yaml names it
     pub name: String,
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArguments,
     /// Where.
     #[command(flatten)]
     pub place: PlaceArguments,
+}
+
+/// The arguments of `survey`.
+#[derive(Clone, Debug, Args)]
+pub struct Survey {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArguments,
+    /// Where.
+    #[command(flatten)]
+    pub place: PlaceArguments,
+}
+
+/// The arguments of `winners`.
+#[derive(Clone, Debug, Args)]
+pub struct Winners {
+    /// The stack.
+    #[command(flatten)]
+    pub stack: StackArguments,
+    /// Where.
+    #[command(flatten)]
+    pub place: PlaceArguments,
+    /// Draw others in place of those who won before
+    #[arg(long)]
+    pub again: bool,
+}
+
+impl From<Survey> for Cue {
+    fn from(Survey { stack, place }: Survey) -> Self {
+        let name = "survey".to_owned();
+        Self { name, stack, place }
+    }
+}
+
+impl From<Winners> for Cue {
+    fn from(Winners { stack, place, .. }: Winners) -> Self {
+        let name = "winners".to_owned();
+        Self { name, stack, place }
+    }
+}
+
+impl Winners {
+    /// What becomes of those who won before.
+    pub fn before(&self) -> director::Winners {
+        match self.again {
+            true => director::Winners::DrawAgain,
+            false => director::Winners::Keep,
+        }
+    }
 }
 
 /// A speed: a number above zero that is no infinity.

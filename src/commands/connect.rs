@@ -3,6 +3,7 @@
 //! The local world is a daemon of this home. It is started where none runs; what a killed one left behind is noticed
 //! and mended here, and nowhere else.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::process::Child;
@@ -339,11 +340,17 @@ impl Daemon {
 
     /// The addresses of load balancers on this machine.
     pub async fn pages(&self) -> Result<Vec<String>, Failure> {
+        let doors = self.doors().await?;
+        let pages = doors.into_iter().filter(|(host, _)| host.contains(".elb."));
+        Ok(pages.map(|(_, address)| address).collect())
+    }
+
+    /// The addresses of hosts on this machine, by their names in the world.
+    pub async fn doors(&self) -> Result<BTreeMap<String, String>, Failure> {
         let status = self.status().await?;
         let doors = status["doors"].as_object().into_iter().flatten();
         Ok(doors
-            .filter(|(host, _)| host.contains(".elb."))
-            .map(|(_, port)| format!("http://127.0.0.1:{port}"))
+            .map(|(host, port)| (host.clone(), format!("http://127.0.0.1:{port}")))
             .collect())
     }
 

@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
+use camino::Utf8Path;
+
+use crate::commands::args::Cue;
+use crate::commands::connect::Intent;
+use crate::commands::connect::connect;
 use crate::commands::context::Context;
+use crate::commands::live::watched;
 use crate::commands::session::Session;
 use crate::commands::session::failed;
 use crate::error::Failure;
@@ -14,11 +20,32 @@ use crate::show::ShowError;
 use crate::show::director::Stage;
 use crate::show::director::Winners;
 use crate::show::page::Page;
+use crate::ui::output::Format;
+use crate::ui::output::Output;
 use tubectl_gateway::MemoryStorage;
 use tubectl_gateway::Storage;
 
 /// The bucket that holds what the audience answered, as stacks call it.
 const RESPONSES: &str = "bucket/responses";
+
+/// Fires a cue and waits until the page shows it. It needs no running demo; one that runs sees it on the page's
+/// `ConfigMap`, like the page itself.
+pub async fn run(
+    arguments: &Cue,
+    winners: Winners,
+    home: &Utf8Path,
+    format: Format,
+    output: Output,
+) -> Result<(), Failure> {
+    let (files, settings) = arguments.stack.read()?;
+    let connected = connect(&arguments.place, home, (&files, &settings), Intent::Look, output).await?;
+    watched(connected, format, output, async |context| {
+        let command = format!("cue {}", arguments.name);
+        let session = Session::open(&context, &command, &files, &settings).await?;
+        fire(&context, &session, &arguments.name, winners).await.map(drop)
+    })
+    .await
+}
 
 /// Fires a cue of the stack's show; gives what it did.
 pub async fn fire(context: &Context, session: &Session, name: &str, winners: Winners) -> Result<String, Failure> {
@@ -68,10 +95,12 @@ pub async fn stage(context: &Context, session: &Session) -> Result<Stage, Failur
         Some(bucket) => Arc::new(BucketStorage::new(&context.clients.aws, &bucket.name)),
         None => Arc::new(MemoryStorage::default()),
     };
+    let page = Page::new(context.clients.web(), &host);
     Ok(Stage {
         demo,
         kube,
-        page: Page::new(context.clients.web(), &host),
+        opens: page.address.clone(),
+        page,
         responses,
         clock: context.clock,
         events: context.events.clone(),

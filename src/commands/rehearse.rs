@@ -1,5 +1,7 @@
 //! `tubectl rehearse`: up, demo and down in virtual time, against a world in this process.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::mpsc;
 use tubectl_world::Core;
 use tubectl_world::connect::Programs;
@@ -88,9 +90,12 @@ async fn play(context: &Context, session: &Session, world: &World) -> Result<Rep
         audience: demo::Audience::Played,
         afterwards: demo::Afterwards::Settle,
         seed: fastrand::u64(..),
+        doors: BTreeMap::new(),
     };
     let report = Box::pin(demo::play(context, session, options)).await?;
-    Ok(report.with_servers(servers(world)))
+    let report = report.with_servers(servers(world));
+    demo::tell(context, &report);
+    Ok(report)
 }
 
 /// What every model server that ever lived answered, as the world counts it.

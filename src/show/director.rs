@@ -56,6 +56,8 @@ pub struct Stage {
     pub kube: Kube,
     /// The audience's page.
     pub page: Page,
+    /// What the audience opens: the page's own address, or where it is found on this machine.
+    pub opens: String,
     /// Where the audience's responses are.
     pub responses: Arc<dyn Storage>,
     /// Time.
@@ -320,7 +322,7 @@ fn announced(stage: &Stage, script: &Script) -> EventKind {
             What::Cue(name) => Some(name),
             What::Reminder(_) | What::Act { .. } => None,
         }),
-        page: stage.page.address.clone(),
+        page: stage.opens.clone(),
     }
 }
 

@@ -201,7 +201,8 @@ impl Lines {
             EventKind::Started { .. }
             | EventKind::Waiting { .. }
             | EventKind::Skipped { .. }
-            | EventKind::Removed { .. } => return Vec::new(),
+            | EventKind::Removed { .. }
+            | EventKind::Report { .. } => return Vec::new(),
         };
         vec![line.cut(usize::MAX)]
     }

@@ -140,6 +140,7 @@ impl State {
             | EventKind::Sample(_)
             | EventKind::Act { .. }
             | EventKind::Cue { .. }
+            | EventKind::Report { .. }
             | EventKind::Note { .. } => {}
         }
     }

@@ -103,7 +103,8 @@ impl State {
             | EventKind::Applied { .. }
             | EventKind::Failed { .. }
             | EventKind::Skipped { .. }
-            | EventKind::Removed { .. } => {}
+            | EventKind::Removed { .. }
+            | EventKind::Report { .. } => {}
         }
     }
 
