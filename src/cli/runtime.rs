@@ -34,7 +34,11 @@ pub(crate) async fn show(heard: UnboundedReceiver<Event>, format: Format, output
 /// Runs work in real time, with the network.
 pub(crate) fn in_real_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| bug(&error))?.block_on(work)
+    let runtime = runtime.map_err(|error| bug(&error))?;
+    let result = runtime.block_on(work);
+    // A question that nobody answered any more would be waited for.
+    runtime.shutdown_background();
+    result
 }
 
 /// Writes the debug log to stderr: ours, or everybody's.

@@ -4,6 +4,7 @@ use camino::Utf8Path;
 use camino::Utf8PathBuf;
 use clap::Args;
 use clap::ValueEnum;
+use tubectl_world::serve::FASTEST;
 
 use crate::commands::context::WorldName;
 use crate::error::Failure;
@@ -252,10 +253,10 @@ impl Winners {
 /// A speed: a number above zero that is no infinity.
 fn speed(text: &str) -> Result<f64, String> {
     let speed: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    let sound = speed.is_finite() && speed > 0.0 && speed <= 100_000.0;
+    let sound = speed > 0.0 && speed <= FASTEST;
     sound
         .then_some(speed)
-        .ok_or_else(|| "time runs forward, at most 100000 times as fast".to_owned())
+        .ok_or_else(|| format!("time runs forward, at most {FASTEST} times as fast"))
 }
 
 #[cfg(test)]

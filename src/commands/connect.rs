@@ -4,6 +4,7 @@
 //! and mended here, and nowhere else.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::process::Child;
@@ -19,10 +20,9 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tubectl_clock::Clock;
+use tubectl_world::connect::Body;
 use tubectl_world::connect::Connector;
 use tubectl_world::serve::CONTROL_HOST;
 
@@ -95,6 +95,34 @@ pub struct Connected {
     pub daemon: Option<Daemon>,
     /// The right to change the stack, if that is meant.
     pub held: Option<Held>,
+    /// Being there: the local world does not end meanwhile for want of somebody who needs it.
+    pub visit: Option<Visit>,
+}
+
+/// How fast time is to pass while something is changed.
+#[derive(Clone, Default)]
+pub struct Pace(Option<(Daemon, f64)>);
+
+impl Pace {
+    /// Lets it pass so fast until the visit is dropped, or this process is gone.
+    pub async fn hurry(&self) -> Result<Option<Visit>, Failure> {
+        match &self.0 {
+            Some((daemon, speed)) => daemon.visit(Some(*speed)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Being in the local world: an answer without an end.
+pub struct Visit(Body);
+
+impl Visit {
+    /// Waits until the world ends: the answer ends with it.
+    pub async fn ended(&mut self) {
+        if let Body::Pieces(pieces) = &mut self.0 {
+            while pieces.recv().await.is_some() {}
+        }
+    }
 }
 
 /// A daemon that answers.
@@ -156,14 +184,18 @@ pub async fn connect(
         WorldName::Aws => None,
         WorldName::Local => Some(running(home, output).await?),
     };
-    let mut clients = match &daemon {
-        Some(daemon) => Clients::local(daemon.connector.clone(), &region, daemon.clock(None).await?),
+    let visit = match &daemon {
+        Some(daemon) => Some(daemon.visit(None).await?),
+        None => None,
+    };
+    let clients = match &daemon {
+        Some(daemon) => Clients::local(daemon.connector.clone(), &region, daemon.connector.clock()),
         None => Clients::real(place.profile.as_deref(), Some(&region))
             .await
             .map_err(Failure::yours)?,
     };
     let home = Home::Folder(home.to_owned());
-    let mut held = None;
+    let (mut held, mut pace) = (None, Pace::default());
     if let Intent::Change { command, speed } = intent {
         let place = Place::ask(&clients.aws).await.map_err(Failure::yours)?;
         let name = session::name(files, settings, &place)?;
@@ -171,10 +203,7 @@ pub async fn connect(
             let owner = Owner::this_process(command);
             held = Some(lock::acquire(&path, owner, Clock::real().now()).map_err(Failure::yours)?);
         }
-        // Not before: the time of whoever holds the stack must not run at another speed than it thinks.
-        if let Some(daemon) = &daemon {
-            clients = Clients::local(daemon.connector.clone(), &region, daemon.clock(Some(speed)).await?);
-        }
+        pace = Pace(daemon.clone().map(|daemon| (daemon, speed)));
     }
     let (events, heard) = Events::channel(clients.clock);
     let context = Context {
@@ -184,12 +213,14 @@ pub async fn connect(
         events,
         cancel: Cancel::default(),
         home,
+        pace,
     };
     Ok(Connected {
         context,
         heard,
         daemon,
         held,
+        visit,
     })
 }
 
@@ -304,33 +335,44 @@ impl Daemon {
 
     /// Asks the daemon itself.
     pub async fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.within(async {
+            let body = self.send(method, path, body).await?.whole().await;
+            serde_json::from_slice(&body).map_err(|_| "another program has its port".to_owned())
+        })
+        .await
+    }
+
+    /// Is there until the visit is dropped; as long, time passes at the speed that is wished.
+    pub async fn visit(&self, speed: Option<f64>) -> Result<Visit, Failure> {
+        let wish = json!({"speed": speed});
+        self.within(async { self.send("POST", "/visit", &wish).await.map(Visit) })
+            .await
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &Value) -> Result<Body, String> {
         let request = http::Request::builder()
             .method(method)
             .uri(format!("http://{CONTROL_HOST}{path}"))
             .body(Bytes::from(body.to_string()))
             .expect("the parts are constants");
-        let answer = async {
-            let response = self.connector.send(request).await.map_err(|gone| gone.to_string())?;
-            let body = response.into_body().whole().await;
-            serde_json::from_slice(&body).map_err(|_| "another program has its port".to_owned())
-        };
+        let response = self.connector.send(request).await.map_err(|gone| gone.to_string())?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        let text = response.into_body().whole().await;
+        Err(String::from_utf8_lossy(&text).trim_end().to_owned())
+    }
+
+    /// Waits for an answer of the daemon itself, which is never long in coming.
+    async fn within<T>(&self, answer: impl Future<Output = Result<T, String>>) -> Result<T, Failure> {
         let within = Clock::real().timeout(ANSWERS_WITHIN, answer).await;
         let answer = within.unwrap_or_else(|_| Err(format!("process {} does not answer", self.record.pid)));
         answer.map_err(|why| Failure::said(Kind::Yours, why, "start it anew: `tubectl world start`"))
     }
 
-    /// The world's clock, set to the speed that is wished.
-    pub async fn clock(&self, speed: Option<f64>) -> Result<Clock, Failure> {
-        let answer = match speed {
-            Some(speed) => self.ask("PUT", "/clock", &json!({"speed": speed})).await?,
-            None => self.ask("GET", "/clock", &Value::Null).await?,
-        };
-        let now = answer["now"].as_str().and_then(|now| now.parse().ok());
-        let (Some(now), Some(speed)) = (now, answer["speed"].as_f64()) else {
-            let what = "the local world does not tell the time";
-            return Err(Failure::said(Kind::Bug, what, "start it anew: `tubectl world stop`"));
-        };
-        Ok(Clock::starting_at(now).at_speed(speed))
+    /// Sets how fast time passes for as long as nobody wishes it otherwise.
+    pub async fn set_speed(&self, speed: f64) -> Result<(), Failure> {
+        self.ask("PUT", "/clock", &json!({"speed": speed})).await.map(drop)
     }
 
     /// What it says of itself.
@@ -352,17 +394,6 @@ impl Daemon {
         Ok(doors
             .map(|(host, port)| (host.clone(), format!("http://127.0.0.1:{port}")))
             .collect())
-    }
-
-    /// Waits until it has ended: a connection on which nothing is said ends with it.
-    pub async fn ended(&self) {
-        while let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.record.port)).await {
-            connection.read(&mut [0]).await.ok();
-            // It may have closed the connection only.
-            if self.status().await.is_err() {
-                return;
-            }
-        }
     }
 
     /// Stops it, and waits until its last snapshot is written.

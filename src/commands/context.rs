@@ -5,6 +5,7 @@ use tubectl_clock::Clock;
 
 use crate::apply::cancel::Cancel;
 use crate::clients::Clients;
+use crate::commands::connect::Pace;
 use crate::event::Events;
 use crate::state::store::Store;
 
@@ -23,6 +24,8 @@ pub struct Context {
     pub cancel: Cancel,
     /// Where tubectl keeps things.
     pub home: Home,
+    /// How fast time is to pass while something is changed.
+    pub pace: Pace,
 }
 
 /// Where a command acts.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tubectl_clock::Clock;
 
 use crate::commands::connect::Connected;
-use crate::commands::connect::Daemon;
+use crate::commands::connect::Visit;
 use crate::commands::context::Context;
 use crate::error::Failure;
 use crate::error::Kind;
@@ -35,8 +35,9 @@ pub async fn watched<T>(
     let Connected {
         context,
         heard,
-        daemon,
+        daemon: _,
         mut held,
+        mut visit,
     } = connected;
     let clock = context.clock;
     let options = view::Options {
@@ -48,7 +49,7 @@ pub async fn watched<T>(
     let work = async {
         tokio::select! {
             biased;
-            failure = ended(daemon.as_ref()) => Err(failure),
+            failure = ended(visit.as_mut()) => Err(failure),
             failure = fenced(held.as_mut()) => Err(failure),
             result = work(context) => result,
         }
@@ -57,24 +58,17 @@ pub async fn watched<T>(
     let Some(held) = held else {
         return result;
     };
-    if let Some(daemon) = daemon {
-        // Time passes at its own speed again. If the world is gone, the result says so.
-        daemon.clock(Some(1.0)).await.ok();
-    }
     let released = held.release().map_err(Failure::yours);
     result.and_then(|value| released.map(|()| value))
 }
 
 /// Waits until the world ends: what is asked of it after that gets no answer.
-async fn ended(daemon: Option<&Daemon>) -> Failure {
-    let Some(daemon) = daemon else {
+async fn ended(visit: Option<&mut Visit>) -> Failure {
+    let Some(visit) = visit else {
         return pending().await;
     };
-    daemon.ended().await;
-    let what = format!(
-        "the local world ended in the middle of it: process {} is gone",
-        daemon.record.pid
-    );
+    visit.ended().await;
+    let what = "the local world ended in the middle of it";
     let next = "run it again: the world is started where it was, and what is done stays done";
     Failure::said(Kind::Partial, what, next)
 }
@@ -101,25 +95,38 @@ async fn keep(held: &mut Held) -> LockError {
     }
 }
 
-/// Does work that Ctrl-C stops: once to let what runs finish, twice to leave it.
-pub async fn stoppable<T>(context: &Context, work: impl Future<Output = T>) -> T {
+/// Does work that Ctrl-C stops: once to let what runs finish, twice to leave it, three times to end at once. Meanwhile time
+/// passes at the speed that is wished.
+pub async fn stoppable<T>(context: &Context, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let _hurried = context.pace.hurry().await?;
     let stop = async {
         for told in [
             "stopping: what runs is finished first; Ctrl-C again leaves it",
             "leaving what runs; the next run finds it",
         ] {
-            if tokio::signal::ctrl_c().await.is_err() {
-                break;
-            }
+            interrupt().await;
             context.events.note(told);
             context.cancel.escalate();
         }
-        pending::<T>().await
+        interrupt().await;
+        let what = "ended in the middle of a step";
+        Err(Failure::said(
+            Kind::Interrupted,
+            what,
+            "run it again: it finds what was begun",
+        ))
     };
     tokio::select! {
         biased;
         result = work => result,
         result = stop => result,
+    }
+}
+
+/// Waits for Ctrl-C; for ever where it cannot be heard.
+async fn interrupt() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        pending().await
     }
 }
 

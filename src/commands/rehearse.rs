@@ -9,6 +9,7 @@ use tubectl_world::connect::World;
 
 use crate::apply::cancel::Cancel;
 use crate::clients::Clients;
+use crate::commands::connect::Pace;
 use crate::commands::context::Context;
 use crate::commands::context::Home;
 use crate::commands::context::WorldName;
@@ -67,6 +68,7 @@ pub async fn rehearse(
             journal: Store::memory(),
             cache,
         },
+        pace: Pace::default(),
     };
     raise(&context, files, settings).await?;
     let session = Session::open(&context, "demo", files, settings).await?;

@@ -75,7 +75,9 @@ pub async fn run(arguments: &Worlds, home: &Utf8Path, format: Format, output: Ou
         Verb::Serve => serve(home, output).await,
         Verb::Start(speed) => {
             let daemon = connect::running(home, output).await?;
-            daemon.clock(speed.speed).await?;
+            if let Some(speed) = speed.speed {
+                daemon.set_speed(speed).await?;
+            }
             status(&daemon, format, output).await
         }
         Verb::Status => {
@@ -200,14 +202,13 @@ async fn serve(home: &Utf8Path, output: Output) -> Result<(), Failure> {
     };
     let text = serde_json::to_string(&record).expect("a record is plain data");
     write_whole(&connect::record_path(home), &text).map_err(|error| unusable(&error))?;
-    let served = tokio::select! {
-        served = serve::serve(&world, listener, options) => served.map(|_| ()),
-        () = keep_ports(told, home) => Ok(()),
-        _ = terminate.recv() => Ok(()),
-    };
+    tokio::select! {
+        _ = serve::serve(&world, listener, options) => {}
+        () = keep_ports(told, home) => {}
+        _ = terminate.recv() => {}
+    }
     let saved = world.save();
     fs::remove_file(connect::record_path(home)).ok();
-    served.map_err(|error| unusable(&error))?;
     saved.map_err(|error| said(&error, "make room and start it again: the log has everything"))
 }
 
@@ -283,7 +284,7 @@ async fn environment(daemon: &Daemon, home: &Utf8Path) -> Result<String, Failure
 pub async fn write_kubeconfig(daemon: &Daemon, home: &Utf8Path) -> Result<camino::Utf8PathBuf, Failure> {
     let path = connect::folder(home).join("kubeconfig");
     let path = camino::absolute_utf8(&path).unwrap_or(path);
-    let clock = daemon.clock(None).await?;
+    let clock = daemon.connector.clock();
     let clusters = clusters(&daemon.status().await?);
     let mut users = Vec::new();
     for cluster in &clusters {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tubectl::apply::cancel::Cancel;
 use tubectl::apply::walk::Outcome;
 use tubectl::clients::Clients;
+use tubectl::commands::connect::Pace;
 use tubectl::commands::context::Context;
 use tubectl::commands::context::Home;
 use tubectl::commands::context::WorldName;
@@ -132,6 +133,7 @@ impl Stage {
                 journal,
                 cache: charts(),
             },
+            pace: Pace::default(),
         };
         Self {
             world: world.clone(),

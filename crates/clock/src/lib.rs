@@ -2,7 +2,8 @@
 //!
 //! A [`Clock`] maps the runtime's monotonic clock to a point in time, at any speed. Real time is speed 1 from now;
 //! a rehearsed hour in a minute is speed 60; virtual time is speed 1 on a paused tokio runtime, where sleeping
-//! advances time at once. Everything that waits is handed one; nothing else asks the machine what time it is.
+//! advances time at once. A [`Dial`] sets clocks that were handed out. Everything that waits is handed one; nothing else
+//! asks the machine what time it is.
 
 #![expect(
     clippy::disallowed_methods,
@@ -14,16 +15,33 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// A point in time, how it moves, and how to wait for a later one.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub struct Clock(Hands);
+
+#[derive(Clone, Copy, Debug)]
+enum Hands {
+    /// They move as they began to.
+    Own(Course),
+    /// They move as a dial says.
+    Dial(&'static watch::Sender<Course>),
+}
+
+/// How time passes.
+#[derive(Clone, Copy, Debug)]
+struct Course {
     epoch: Timestamp,
     origin: Instant,
     // Invariant: finite and greater than zero.
     speed: f64,
 }
+
+/// What sets clocks that others hold already: all of them follow, and those who wait by them wait for the right moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Dial(&'static watch::Sender<Course>);
 
 /// A deadline passed before the future was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +55,11 @@ impl Clock {
 
     /// A clock that shows `epoch` now and runs at the speed of the runtime: on a paused runtime, virtual time.
     pub fn starting_at(epoch: Timestamp) -> Self {
-        Self {
+        Self(Hands::Own(Course {
             epoch,
             origin: Instant::now(),
             speed: 1.0,
-        }
+        }))
     }
 
     /// The same instant, from here on `speed` times as fast.
@@ -54,23 +72,21 @@ impl Clock {
             speed.is_finite() && speed > 0.0,
             "a clock runs forward, not at speed {speed}"
         );
-        Self {
+        Self(Hands::Own(Course {
             epoch: self.now(),
             origin: Instant::now(),
             speed,
-        }
+        }))
     }
 
     /// How many of this clock's seconds pass in one second of the runtime.
     pub fn speed(&self) -> f64 {
-        self.speed
+        self.course().speed
     }
 
     /// The point in time it is.
     pub fn now(&self) -> Timestamp {
-        let elapsed = self.origin.elapsed().mul_f64(self.speed);
-        let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
-        self.epoch.checked_add(elapsed).unwrap_or(Timestamp::MAX)
+        self.course().now()
     }
 
     /// How long ago `then` was; zero when it lies ahead.
@@ -80,7 +96,23 @@ impl Clock {
 
     /// Waits for `duration` of this clock's time.
     pub async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(self.in_runtime_time(duration)).await;
+        let dial = match self.0 {
+            Hands::Own(course) => return tokio::time::sleep(course.in_runtime_time(duration)).await,
+            Hands::Dial(dial) => dial,
+        };
+        let mut turned = dial.subscribe();
+        let ahead = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+        let end = self.now().checked_add(ahead).unwrap_or(Timestamp::MAX);
+        loop {
+            let course = *turned.borrow_and_update();
+            let left = Duration::try_from(end.duration_since(course.now())).unwrap_or(Duration::ZERO);
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(course.in_runtime_time(left)) => return,
+                // The dial lives as long as the process, so this is never the end of it.
+                _ = turned.changed() => {}
+            }
+        }
     }
 
     /// Waits until it is `then`; returns at once when that has passed.
@@ -92,9 +124,26 @@ impl Clock {
 
     /// Waits for `future`, but no longer than `limit` of this clock's time.
     pub async fn timeout<F: Future>(&self, limit: Duration, future: F) -> Result<F::Output, Elapsed> {
-        tokio::time::timeout(self.in_runtime_time(limit), future)
-            .await
-            .map_err(|_| Elapsed)
+        tokio::select! {
+            biased;
+            output = future => Ok(output),
+            () = self.sleep(limit) => Err(Elapsed),
+        }
+    }
+
+    fn course(&self) -> Course {
+        match self.0 {
+            Hands::Own(course) => course,
+            Hands::Dial(dial) => *dial.borrow(),
+        }
+    }
+}
+
+impl Course {
+    fn now(&self) -> Timestamp {
+        let elapsed = Duration::try_from_secs_f64(self.origin.elapsed().as_secs_f64() * self.speed);
+        let elapsed = SignedDuration::try_from(elapsed.unwrap_or(Duration::MAX)).unwrap_or(SignedDuration::MAX);
+        self.epoch.checked_add(elapsed).unwrap_or(Timestamp::MAX)
     }
 
     fn in_runtime_time(&self, duration: Duration) -> Duration {
@@ -103,6 +152,24 @@ impl Clock {
         Duration::try_from_secs_f64(duration.as_secs_f64() / self.speed)
             .unwrap_or(LONGEST)
             .min(LONGEST)
+    }
+}
+
+impl Dial {
+    /// A dial whose clocks show what `clock` does, until they are set. It is never freed: its clocks are copied to
+    /// wherever somebody waits. Make one for each world, not for each wait.
+    pub fn new(clock: Clock) -> Self {
+        Self(Box::leak(Box::new(watch::Sender::new(clock.course()))))
+    }
+
+    /// A clock that follows.
+    pub fn clock(&self) -> Clock {
+        Clock(Hands::Dial(self.0))
+    }
+
+    /// From here on its clocks show what `clock` does.
+    pub fn set(&self, clock: Clock) {
+        self.0.send_replace(clock.course());
     }
 }
 
@@ -142,5 +209,33 @@ mod tests {
         clock.sleep(HOUR).await;
         clock.sleep_until(Timestamp::UNIX_EPOCH).await;
         assert_eq!(clock.since(Timestamp::UNIX_EPOCH), HOUR);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_by_a_dial_waits_for_the_right_moment_when_it_is_set() {
+        let real = Clock::starting_at(Timestamp::UNIX_EPOCH);
+        let dial = Dial::new(real);
+        let clock = dial.clock();
+        let set = async {
+            real.sleep(Duration::from_secs(60)).await;
+            dial.set(clock.at_speed(59.0));
+        };
+        tokio::join!(clock.sleep(HOUR), set);
+        assert_eq!(real.since(Timestamp::UNIX_EPOCH), Duration::from_secs(120));
+        assert_eq!(clock.since(Timestamp::UNIX_EPOCH), HOUR);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_of_any_speed_comes_to_the_end_of_time_and_stays() {
+        for speed in [1e-300, 1e300] {
+            let clock = Clock::starting_at(Timestamp::UNIX_EPOCH).at_speed(speed);
+            tokio::time::advance(HOUR).await;
+            let expected = if speed > 1.0 {
+                Timestamp::MAX
+            } else {
+                Timestamp::UNIX_EPOCH
+            };
+            assert_eq!(clock.now(), expected);
+        }
     }
 }

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tubectl_clock::Clock;
+use tubectl_clock::Dial;
 
 use crate::core::Core;
 use crate::core::Origin;
@@ -130,7 +131,7 @@ struct Shared {
     inside: Mutex<Inside>,
     // Told when something happened that may bring the next wake forward.
     changed: Notify,
-    clock: Mutex<Clock>,
+    dial: Dial,
     programs: Programs,
     // The hosts that want a port of their own.
     doors: watch::Sender<BTreeSet<String>>,
@@ -188,7 +189,7 @@ impl World {
             shared: Arc::new(Shared {
                 inside: Mutex::new(inside),
                 changed: Notify::new(),
-                clock: Mutex::new(clock),
+                dial: Dial::new(clock),
                 programs,
                 doors,
             }),
@@ -203,24 +204,25 @@ impl World {
         })
     }
 
-    /// The world's clock.
+    /// The world's clock, wherever the world sets it.
     pub fn clock(&self) -> Clock {
-        *self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.dial.clock()
     }
 
     /// The time up to which the core is to be brought now.
     fn now(&self, core: &Core) -> jiff::Timestamp {
-        let mut clock = self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = self.clock();
         let now = clock.now();
         let Some(wake) = core.next_wake() else {
             return now;
         };
-        let slack = SignedDuration::try_from(LATEST.mul_f64(clock.speed())).unwrap_or(SignedDuration::MAX);
+        let slack = Duration::try_from_secs_f64(LATEST.as_secs_f64() * clock.speed()).unwrap_or(Duration::MAX);
+        let slack = SignedDuration::try_from(slack).unwrap_or(SignedDuration::MAX);
         let latest = wake.checked_add(slack).unwrap_or(jiff::Timestamp::MAX);
         if now <= latest {
             return now;
         }
-        *clock = Clock::starting_at(latest).at_speed(clock.speed());
+        self.shared.dial.set(Clock::starting_at(latest).at_speed(clock.speed()));
         latest
     }
 
@@ -229,9 +231,7 @@ impl World {
     /// # Panics
     /// When `speed` is not a finite number above zero.
     pub fn set_speed(&self, speed: f64) {
-        let mut clock = self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        *clock = clock.at_speed(speed);
-        drop(clock);
+        self.shared.dial.set(self.clock().at_speed(speed));
         self.shared.changed.notify_one();
     }
 
@@ -418,6 +418,15 @@ impl Connector {
             End::Inside { world, origin } => world.send(origin, request).await,
             End::Daemon(remote) => remote.send(request).await,
             End::Gated { onward, gate } => gate((**onward).clone(), request).await,
+        }
+    }
+
+    /// The clock of the world at its end; of another process's world, as its last answer told the time.
+    pub fn clock(&self) -> Clock {
+        match &self.0 {
+            End::Inside { world, .. } => world.clock(),
+            End::Daemon(remote) => remote.clock(),
+            End::Gated { onward, .. } => onward.clock(),
         }
     }
 

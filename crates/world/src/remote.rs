@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use http::HeaderMap;
 use http::HeaderValue;
 use http::Uri;
 use http::header::HOST;
@@ -18,8 +21,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tubectl_clock::Clock;
+use tubectl_clock::Dial;
 
 use crate::connect::Body;
 use crate::connect::Gone;
@@ -28,10 +34,18 @@ use crate::core::Request;
 /// Connections that are kept for the next request. More than a handful would only serve a burst that is over.
 const KEPT: usize = 64;
 
+/// The header in which a served world tells its time with every answer: the point in time, and how fast it passes.
+const TIME: &str = "x-tubectl-time";
+
+/// How far the clock here may be from the world's, in the machine's time: what an answer takes to arrive. Setting it wakes
+/// everybody who waits by it.
+const AGREES_WITHIN: Duration = Duration::from_millis(50);
+
 /// A world at an address.
 #[derive(Clone)]
 pub(crate) struct Remote {
     address: SocketAddr,
+    dial: Dial,
     idle: Arc<Mutex<Vec<SendRequest<Full<Bytes>>>>>,
 }
 
@@ -39,8 +53,14 @@ impl Remote {
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self {
             address,
+            dial: Dial::new(Clock::starting_at(Timestamp::UNIX_EPOCH)),
             idle: Arc::default(),
         }
+    }
+
+    /// The world's clock, as its last answer told the time.
+    pub(crate) fn clock(&self) -> Clock {
+        self.dial.clock()
     }
 
     /// Sends one request and gives the answer's head, with its body whole or arriving.
@@ -86,6 +106,7 @@ impl Remote {
         connection: SendRequest<Full<Bytes>>,
     ) -> Result<http::Response<Body>, Gone> {
         let (head, body) = response.into_parts();
+        self.agree(&head.headers);
         if body.size_hint().exact().is_none() {
             let (sender, pieces) = mpsc::unbounded_channel();
             tokio::spawn(forward(body, sender));
@@ -94,6 +115,18 @@ impl Remote {
         let whole = body.collect().await.map_err(|error| self.gone(error))?.to_bytes();
         self.keep(connection);
         Ok(http::Response::from_parts(head, Body::Whole(whole)))
+    }
+
+    /// Sets the clock here by what an answer tells.
+    fn agree(&self, headers: &HeaderMap) {
+        let Some(told) = headers.get(TIME).and_then(told) else {
+            return;
+        };
+        let ours = self.dial.clock();
+        let apart = told.now().duration_since(ours.now()).abs().as_secs_f64() / told.speed();
+        if apart > AGREES_WITHIN.as_secs_f64() || (ours.speed() - told.speed()).abs() > f64::EPSILON {
+            self.dial.set(told);
+        }
     }
 
     fn kept(&self) -> Option<SendRequest<Full<Bytes>>> {
@@ -136,6 +169,22 @@ async fn forward(mut body: Incoming, sender: mpsc::UnboundedSender<Bytes>) {
             }
         }
     }
+}
+
+/// Tells the time with an answer.
+pub(crate) fn tell_time(headers: &mut HeaderMap, clock: Clock) {
+    let told = HeaderValue::try_from(format!("{} {}", clock.now(), clock.speed()));
+    headers.insert(TIME, told.expect("a point in time and a number are plain letters"));
+}
+
+/// The time that a header tells.
+fn told(header: &HeaderValue) -> Option<Clock> {
+    let (now, speed) = header.to_str().ok()?.split_once(' ')?;
+    let speed: f64 = speed
+        .parse()
+        .ok()
+        .filter(|speed: &f64| speed.is_finite() && *speed > 0.0)?;
+    Some(Clock::starting_at(now.parse().ok()?).at_speed(speed))
 }
 
 /// The request with its host in its URI, where only a header said it, and in the header, where only the URI did.

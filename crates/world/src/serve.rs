@@ -13,10 +13,13 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
@@ -33,6 +36,7 @@ use serde_json::Value;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tubectl_clock::Clock;
@@ -46,9 +50,17 @@ use crate::core::Response;
 use crate::core::host_of;
 use crate::core::plain;
 use crate::kube::network::front::is_one as is_load_balancer;
+use crate::remote::tell_time;
 
-/// The host of the daemon itself: `GET /status`, `GET /inventory`, `GET` and `PUT /clock`, `POST /stop`, in JSON.
+/// The host of the daemon itself: `GET /status`, `GET /inventory`, `GET` and `PUT /clock`, `POST /visit`, `POST /stop`, in
+/// JSON.
+///
+/// A visit is an answer without an end. As long as somebody reads it, the world is needed, and time passes at the speed
+/// that the visitor wishes, if any; when the visitor is gone, however that came, so is the wish.
 pub const CONTROL_HOST: &str = "world.tubectl.internal";
+
+/// The fastest that time may pass: beyond, the world could not keep up with anything.
+pub const FASTEST: f64 = 100_000.0;
 
 /// How many bytes a request may have: the largest thing that is uploaded is an image layer, held in memory.
 const LARGEST_BODY: usize = 256 << 20;
@@ -58,6 +70,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How often an idle daemon looks whether it is still needed.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long to wait after a connection that could not be accepted: the machine may have run out of something.
+const RECOVERS: Duration = Duration::from_millis(100);
 
 /// What a daemon needs beside its world and its main port.
 #[derive(Clone, Debug)]
@@ -86,31 +101,81 @@ struct House {
     ports: watch::Sender<BTreeMap<String, u16>>,
     real: Clock,
     last_call: Mutex<jiff::Timestamp>,
+    visits: Mutex<Visits>,
+    // Unbounded: one for each command that runs.
+    arrivals: mpsc::UnboundedSender<Visit>,
     stop: watch::Sender<bool>,
 }
 
+/// Who is there, and how fast time passes for them.
+struct Visits {
+    // The speed when nobody wishes another.
+    own: f64,
+    last: u64,
+    wishes: BTreeMap<u64, Option<f64>>,
+}
+
+impl Visits {
+    /// The speed of whoever came last and wishes one.
+    fn speed(&self) -> f64 {
+        let wished = self.wishes.values().rev().find_map(|wish| *wish);
+        wished.unwrap_or(self.own)
+    }
+}
+
+/// Somebody who is there as long as they read.
+struct Visit {
+    number: u64,
+    reader: mpsc::UnboundedSender<Bytes>,
+}
+
 /// Serves a world until it is told to stop or is no longer needed, and lets time pass in it meanwhile.
-///
-/// # Errors
-/// When the main port cannot be listened to any more.
-pub async fn serve(world: &World, main: TcpListener, options: Options) -> io::Result<Ended> {
+pub async fn serve(world: &World, main: TcpListener, options: Options) -> Ended {
     let preferred = options.ports.borrow().clone();
+    let (arrivals, arriving) = mpsc::unbounded_channel();
+    let visits = Visits {
+        own: world.clock().speed(),
+        last: 0,
+        wishes: BTreeMap::new(),
+    };
     let house = Arc::new(House {
         world: world.clone(),
         connector: world.connector(),
         ports: options.ports,
         last_call: Mutex::new(options.real.now()),
         real: options.real,
+        visits: Mutex::new(visits),
+        arrivals,
         stop: watch::Sender::new(false),
     });
     let ended = tokio::select! {
         () = world.run() => Ended::Stopped,
-        outcome = listen(main, None, house.clone()) => { outcome?; Ended::Stopped }
+        () = listen(main, None, house.clone()) => Ended::Stopped,
+        () = see_off(&house, arriving) => Ended::Stopped,
         () = keep_doors(&house, preferred) => Ended::Stopped,
         () = until_idle(&house, options.idle) => Ended::Idle,
     };
     house.stop.send_replace(true);
-    Ok(ended)
+    ended
+}
+
+/// Notices who has gone, and drops their wishes. When the daemon stops, everybody is told by the end of their answer.
+async fn see_off(house: &House, mut arriving: mpsc::UnboundedReceiver<Visit>) {
+    let mut stop = house.stop.subscribe();
+    let mut there = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(Visit { number, reader }) = arriving.recv() => there.push(async move {
+                reader.closed().await;
+                number
+            }),
+            Some(number) = there.next() => house.leave(number),
+            () = told(&mut stop) => break,
+        }
+    }
+    drop(there);
+    // Whoever listens ends the daemon, when what is under way is answered.
+    std::future::pending().await
 }
 
 /// Opens a port for each host that wants one, and closes it when the host is gone.
@@ -169,21 +234,26 @@ async fn open_door(preferred: Option<u16>) -> io::Result<TcpListener> {
 }
 
 /// Accepts connections until the daemon stops. What comes through a door is for the door's host.
-async fn listen(listener: TcpListener, door: Option<String>, house: Arc<House>) -> io::Result<()> {
+async fn listen(listener: TcpListener, door: Option<String>, house: Arc<House>) {
     let mut connections = JoinSet::new();
     let mut stop = house.stop.subscribe();
     loop {
         tokio::select! {
-            accepted = listener.accept() => {
-                let (stream, _) = accepted?;
-                connections.spawn(attend(stream, door.clone(), house.clone()));
-            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(attend(stream, door.clone(), house.clone()));
+                }
+                // The client went away again, or the machine ran out of files: neither is the listener's end.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    house.real.sleep(RECOVERS).await;
+                }
+            },
             Some(_) = connections.join_next() => {}
             () = told(&mut stop) => break,
         }
     }
     while connections.join_next().await.is_some() {}
-    Ok(())
 }
 
 /// Returns when the daemon is told to stop.
@@ -225,7 +295,7 @@ async fn until_idle(house: &House, idle: Option<Duration>) {
         house.real.sleep(LOOK.min(idle)).await;
         let last = *house.last_call.lock().unwrap_or_else(PoisonError::into_inner);
         let empty = || house.world.look(|core| core.inventory().is_empty());
-        if house.real.since(last) >= idle && empty() {
+        if house.real.since(last) >= idle && house.visits().wishes.is_empty() && empty() {
             return;
         }
     }
@@ -246,31 +316,33 @@ impl House {
         if let Some(host) = door {
             address(&mut request, host);
         }
-        if door.is_none() && host_of(&request) == CONTROL_HOST {
-            return self.control(&request).map(Body::Whole);
+        let mut response = if door.is_none() && host_of(&request) == CONTROL_HOST {
+            self.control(&request)
+        } else {
+            let answer = self.connector.send(request).await;
+            answer.unwrap_or_else(|gone| plain(StatusCode::BAD_GATEWAY, &gone.to_string()).map(Body::Whole))
+        };
+        if door.is_none() {
+            tell_time(response.headers_mut(), self.world.clock());
         }
-        match self.connector.send(request).await {
-            Ok(response) => response,
-            Err(gone) => plain(StatusCode::BAD_GATEWAY, &gone.to_string()).map(Body::Whole),
-        }
+        response
     }
 
     /// Answers what is asked of the daemon itself.
-    fn control(&self, request: &Request) -> Response {
-        match (request.method().clone(), request.uri().path()) {
+    fn control(&self, request: &Request) -> http::Response<Body> {
+        if request.method() == Method::POST && request.uri().path() == "/visit" {
+            return self.visit(request);
+        }
+        let answer = match (request.method().clone(), request.uri().path()) {
             (Method::GET, "/status") => json_answer(&self.status()),
             (Method::GET, "/inventory") => json_answer(&self.world.look(|core| json!(core.inventory()))),
             (Method::GET, "/clock") => json_answer(&self.clock()),
             (Method::PUT, "/clock") => {
-                let wish: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-                let speed = wish["speed"].as_f64().filter(|speed| speed.is_finite() && *speed > 0.0);
-                let Some(speed) = speed else {
-                    return plain(
-                        StatusCode::BAD_REQUEST,
-                        "write {\"speed\": 60} with a number above zero",
-                    );
+                let Some(speed) = wished_speed(request) else {
+                    return unsound_speed().map(Body::Whole);
                 };
-                self.world.set_speed(speed);
+                self.visits().own = speed;
+                self.keep_pace();
                 json_answer(&self.clock())
             }
             (Method::POST, "/stop") => {
@@ -278,11 +350,51 @@ impl House {
                 json_answer(&json!({"stopping": true}))
             }
             (method, path) => {
-                let message =
-                    format!("the daemon knows no `{method} {path}`: ask for /status, /inventory, /clock or /stop");
+                let known = "/status, /inventory, /clock, /visit or /stop";
+                let message = format!("the daemon knows no `{method} {path}`: ask for {known}");
                 plain(StatusCode::NOT_FOUND, &message)
             }
+        };
+        answer.map(Body::Whole)
+    }
+
+    /// Lets somebody in: the answer ends when the daemon does, and whoever stops reading it has gone.
+    fn visit(&self, request: &Request) -> http::Response<Body> {
+        let wish: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let speed = wished_speed(request);
+        if speed.is_none() && !wish["speed"].is_null() {
+            return unsound_speed().map(Body::Whole);
         }
+        let (reader, pieces) = mpsc::unbounded_channel();
+        let number = {
+            let mut visits = self.visits();
+            visits.last += 1;
+            let number = visits.last;
+            visits.wishes.insert(number, speed);
+            number
+        };
+        self.keep_pace();
+        // If nobody sees visitors off any more, the daemon is about to end, and this answer with it.
+        self.arrivals.send(Visit { number, reader }).ok();
+        http::Response::new(Body::Pieces(pieces))
+    }
+
+    fn leave(&self, number: u64) {
+        self.visits().wishes.remove(&number);
+        *self.last_call.lock().unwrap_or_else(PoisonError::into_inner) = self.real.now();
+        self.keep_pace();
+    }
+
+    /// Lets time pass as fast as is wished now.
+    fn keep_pace(&self) {
+        let speed = self.visits().speed();
+        if (self.world.clock().speed() - speed).abs() > f64::EPSILON {
+            self.world.set_speed(speed);
+        }
+    }
+
+    fn visits(&self) -> MutexGuard<'_, Visits> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn status(&self) -> Value {
@@ -313,6 +425,17 @@ fn address(request: &mut Request, host: &str) {
     if let Ok(host) = HeaderValue::from_str(host) {
         request.headers_mut().insert(HOST, host);
     }
+}
+
+/// The speed that a request wishes, if it is sound.
+fn wished_speed(request: &Request) -> Option<f64> {
+    let wish: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+    wish["speed"].as_f64().filter(|speed| *speed > 0.0 && *speed <= FASTEST)
+}
+
+fn unsound_speed() -> Response {
+    let message = format!("write {{\"speed\": 60}} with a number above zero, at most {FASTEST}");
+    plain(StatusCode::BAD_REQUEST, &message)
 }
 
 fn json_answer(value: &Value) -> Response {

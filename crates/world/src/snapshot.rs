@@ -126,12 +126,13 @@ impl Call {
         }
     }
 
-    fn request(&self) -> Option<Request> {
+    /// The request as it came in; what no client can have sent is damage.
+    fn request(&self) -> Result<Request, serde_json::Error> {
         let mut request = http::Request::builder().method(&*self.method).uri(&self.uri);
         for (name, value) in &self.headers {
             request = request.header(name, &value.0[..]);
         }
-        request.body(self.body.0.clone()).ok()
+        request.body(self.body.0.clone()).map_err(serde::de::Error::custom)
     }
 }
 
@@ -141,13 +142,22 @@ impl Store {
         fs::create_dir_all(folder)?;
         let (mut core, mut last) = read_snapshot(&folder.join(SNAPSHOT), settings)?;
         let (entries, torn) = read_log(&folder.join(LOG))?;
-        for entry in entries {
+        for (index, entry) in entries.into_iter().enumerate() {
             if entry.number <= last {
                 continue;
             }
             last = entry.number;
-            let call = entry.call.as_ref();
-            let call = call.and_then(|call| Some((&call.origin, call.request()?)));
+            let call = match &entry.call {
+                Some(call) => Some((
+                    &call.origin,
+                    call.request().map_err(|source| StoreError::Damaged {
+                        path: folder.join(LOG),
+                        line: index + 1,
+                        source,
+                    })?,
+                )),
+                None => None,
+            };
             core.replay(entry.at, entry.chance, call);
         }
         let mut store = Self {
@@ -179,6 +189,8 @@ impl Store {
         // Killed before this line, the old snapshot and the whole log are there; after it, the new snapshot knows
         // which entries of the log it holds already.
         fs::rename(&new, self.folder.join(SNAPSHOT))?;
+        // Otherwise a power cut may undo the renaming, but not the emptying of the log.
+        fs::File::open(&self.folder)?.sync_all()?;
         self.log.set_len(0)?;
         self.written = 0;
         self.behind = false;

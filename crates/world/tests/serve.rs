@@ -43,7 +43,7 @@ fn options(idle: Option<Duration>) -> Options {
 async fn start(world: World, idle: Option<Duration>) -> (SocketAddr, JoinHandle<Ended>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener has an address");
-    let served = tokio::spawn(async move { serve(&world, listener, options(idle)).await.expect("the world serves") });
+    let served = tokio::spawn(async move { serve(&world, listener, options(idle)).await });
     (address, served)
 }
 
@@ -131,6 +131,91 @@ async fn the_daemon_tells_its_time_and_changes_its_speed() {
     assert_eq!(clock["speed"], 60.0);
 }
 
+/// Asks until the time passes at a speed; gives up when the daemon was asked often enough for anything.
+async fn until_speed(connector: &Connector, speed: f64) {
+    for _ in 0..10_000 {
+        if control(connector, "GET", "/clock", "").await["speed"] == speed {
+            return;
+        }
+    }
+    panic!("time never passed at speed {speed}");
+}
+
+async fn visit(connector: &Connector, wish: &str) -> Body {
+    let request = http::Request::post(format!("http://{CONTROL_HOST}/visit"));
+    let request = request.body(Bytes::from(wish.to_owned())).unwrap();
+    let response = connector.send(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.into_body()
+}
+
+#[tokio::test]
+async fn a_wished_speed_lasts_as_long_as_whoever_wished_it() {
+    let (address, _served) = start(in_memory(), None).await;
+    let [first, second] = [(); 2].map(|()| Connector::to_daemon(address));
+    let hurried = visit(&first, r#"{"speed": 60}"#).await;
+    assert_eq!(first.clock().speed(), 60.0);
+    // Whoever only looks, and whoever sets the world's own speed, changes nothing for the one who is at work.
+    let looking = visit(&second, "{}").await;
+    let clock = control(&second, "PUT", "/clock", r#"{"speed": 10}"#).await;
+    assert_eq!(clock["speed"], 60.0);
+    drop(looking);
+    assert_eq!(control(&second, "GET", "/clock", "").await["speed"], 60.0);
+    drop(hurried);
+    until_speed(&second, 10.0).await;
+}
+
+#[tokio::test]
+async fn clients_follow_the_clock_of_the_world() {
+    let (address, _served) = start(in_memory(), None).await;
+    let [first, second] = [(); 2].map(|()| Connector::to_daemon(address));
+    control(&first, "GET", "/clock", "").await;
+    let (clock, begins) = (first.clock(), settings().begins);
+    assert!(clock.since(begins) < Duration::from_secs(5) && clock.now() >= begins);
+    control(&second, "PUT", "/clock", r#"{"speed": 3600}"#).await;
+    control(&first, "GET", "/clock", "").await;
+    assert_eq!(clock.speed(), 3600.0);
+}
+
+#[tokio::test]
+async fn an_unsound_speed_is_refused() {
+    let (address, _served) = start(in_memory(), None).await;
+    let connector = Connector::to_daemon(address);
+    for (method, path) in [("PUT", "/clock"), ("POST", "/visit")] {
+        for speed in ["0", "-1", "1e300", "\"fast\""] {
+            let request = http::Request::builder()
+                .method(method)
+                .uri(format!("http://{CONTROL_HOST}{path}"));
+            let body = Bytes::from(format!(r#"{{"speed": {speed}}}"#));
+            let (status, text) = send(&connector, request.body(body).unwrap()).await;
+            assert_eq!(status, 400, "{method} {path} {speed}: {text}");
+        }
+    }
+    assert_eq!(control(&connector, "GET", "/clock", "").await["speed"], 1.0);
+}
+
+#[tokio::test]
+async fn a_world_with_a_visitor_does_not_end_for_want_of_calls() {
+    let idle = Duration::from_millis(50);
+    let (address, mut served) = start(in_memory(), Some(idle)).await;
+    let connector = Connector::to_daemon(address);
+    let visiting = visit(&connector, "{}").await;
+    let waited = Clock::real().timeout(idle * 6, &mut served).await;
+    assert!(waited.is_err(), "the world ended under its visitor");
+    drop(visiting);
+    assert_eq!(served.await.unwrap(), Ended::Idle);
+}
+
+#[tokio::test]
+async fn a_visitor_is_told_when_the_world_ends() {
+    let (address, served) = start(in_memory(), None).await;
+    let connector = Connector::to_daemon(address);
+    let visiting = visit(&connector, "{}").await;
+    control(&connector, "POST", "/stop", "").await;
+    assert_eq!(visiting.whole().await, "");
+    assert_eq!(served.await.unwrap(), Ended::Stopped);
+}
+
 #[tokio::test]
 async fn an_empty_world_that_nobody_calls_ends() {
     let (_, served) = start(in_memory(), Some(Duration::from_millis(50))).await;
@@ -198,6 +283,11 @@ async fn damage_and_a_later_format_are_said() {
     let log = folder.path().join("world.log");
     let text = std::fs::read_to_string(&log).unwrap();
     std::fs::write(&log, format!("not a line\n{text}")).unwrap();
+    let error = Store::open(folder.path(), &settings()).unwrap_err().to_string();
+    assert!(error.contains("damaged at line 1"), "{error}");
+    let nobody = text.replacen("\"method\":\"POST\"", "\"method\":\"PO ST\"", 1);
+    assert_ne!(nobody, text);
+    std::fs::write(&log, nobody).unwrap();
     let error = Store::open(folder.path(), &settings()).unwrap_err().to_string();
     assert!(error.contains("damaged at line 1"), "{error}");
     std::fs::write(folder.path().join("world.json"), r#"{"format": 99}"#).unwrap();

@@ -60,6 +60,8 @@ pub(crate) struct Account {
     /// Who holds an access key; a key that is not here is the operator's.
     pub(crate) keys: BTreeMap<String, Caller>,
     pub(crate) faults: Faults,
+    // A diary for whoever looks on: the world does not depend on it, so it is not stored.
+    #[serde(skip)]
     pub(crate) mutations: Vec<Mutation>,
     buckets: Buckets,
     // How many calls came: each call's id is drawn from its number, so that reads do not disturb other chance.
@@ -293,13 +295,14 @@ pub(crate) fn handle(mut scene: Scene<'_>, scope: &Scope, request: &Request) -> 
     };
     let outcome = attempt(&mut scene, service, &call);
     if mutations::mutates(&call.operation) {
-        scene.account.mutations.push(Mutation {
+        let mutation = Mutation {
             at: scene.now,
             region: scope.region.clone(),
             service: scope.service.clone(),
             operation: call.operation.clone(),
             refused: outcome.as_ref().err().map(|refusal| refusal.code.clone()),
-        });
+        };
+        mutations::remember(&mut scene.account.mutations, mutation);
     }
     let mut response = outcome.unwrap_or_else(|refusal| (service.refuse)(&refusal, &call));
     let id = http::HeaderValue::from_str(&call.id).expect("a UUID is ASCII");

@@ -31,7 +31,41 @@ const READS: &[&str] = &[
     "Receive",
 ];
 
+/// How many calls the diary holds at least, once it had as many: a stack makes hundreds, and a world may stay for months.
+const REMEMBERED: usize = 10_000;
+
+/// Writes a call into the diary; the older half goes when it is full.
+pub(crate) fn remember(diary: &mut Vec<Mutation>, mutation: Mutation) {
+    if diary.len() >= 2 * REMEMBERED {
+        diary.drain(..REMEMBERED);
+    }
+    diary.push(mutation);
+}
+
 /// Whether an operation may change something, judged by its name as AWS's own tools do.
 pub(crate) fn mutates(operation: &str) -> bool {
     !READS.iter().any(|read| operation.starts_with(read))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_diary_does_not_grow_without_end() {
+        let mut diary = Vec::new();
+        for second in 0..50_000 {
+            let mutation = Mutation {
+                at: Timestamp::from_second(second).unwrap(),
+                region: String::new(),
+                service: String::new(),
+                operation: String::new(),
+                refused: None,
+            };
+            remember(&mut diary, mutation);
+            assert!(diary.len() <= 2 * REMEMBERED);
+        }
+        assert!(diary.len() >= REMEMBERED);
+        assert_eq!(diary.last().unwrap().at.as_second(), 49_999);
+    }
 }

@@ -56,8 +56,9 @@ const UNCOUNTED: [&str; 36] = [
     "VolumeAttributesClass.storage.k8s.io",
 ];
 
-/// How many changes a watch may lag behind before it is told that it is too old.
-const REMEMBERED_CHANGES: usize = 50_000;
+/// How many changes a watch may lag behind before it is told that it is too old, and lists again. A snapshot has all of
+/// them, with the objects before and after: more would make it larger than what it is about.
+const REMEMBERED_CHANGES: usize = 5_000;
 
 /// A kind within its group, as in `Deployment.apps` or `Pod`; versions of one kind share their objects.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
