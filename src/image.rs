@@ -17,8 +17,8 @@ use serde_json::json;
 use sha2::Digest;
 use sha2::Sha256;
 use thiserror::Error;
-use tubectl_world::connect::Connector;
 
+use crate::clients::Web;
 use crate::error::Hint;
 use crate::resource::spec::Image;
 
@@ -112,11 +112,11 @@ pub fn build(image: &Image) -> Built {
 }
 
 /// Pushes an image to its repository under its tag. `password` is ECR's.
-pub async fn push(connector: &Connector, image: &Image, password: &str) -> Result<Built, ImageError> {
+pub async fn push(web: &Web, image: &Image, password: &str) -> Result<Built, ImageError> {
     let built = build(image);
     let (registry, repository) = image.repository.split_once('/').unwrap_or((&image.repository, ""));
     let session = Session {
-        connector,
+        web,
         registry,
         authorization: STANDARD.encode(format!("AWS:{password}")),
     };
@@ -138,7 +138,7 @@ pub async fn push(connector: &Connector, image: &Image, password: &str) -> Resul
 }
 
 struct Session<'a> {
-    connector: &'a Connector,
+    web: &'a Web,
     registry: &'a str,
     authorization: String,
 }
@@ -193,14 +193,14 @@ impl Session<'_> {
             .body(Bytes::from(body))
             .expect("registry, path and media type are plain text");
         let registry = self.registry.to_owned();
-        let answer = self.connector.send(request).await.map_err(|_| ImageError::Gone {
+        let answer = self.web.send(request).await.map_err(|_| ImageError::Gone {
             registry: registry.clone(),
         })?;
         let (head, body) = answer.into_parts();
         if head.status == expected {
             return Ok(http::Response::from_parts(head, ()));
         }
-        let words = String::from_utf8_lossy(&body.whole().await).into_owned();
+        let words = String::from_utf8_lossy(&body).into_owned();
         Err(ImageError::Refused {
             registry,
             what,

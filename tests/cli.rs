@@ -76,6 +76,12 @@ fn what_is_typed_wrongly_is_the_users_to_fix() {
     check(&["state", "show", "tube"], &["nothing is known of `tube`"]);
     check(&["unlock", "tube"], &["nothing is known of `tube`"]);
     check(&["schema", "stak"], &["stack"]);
+    check(&["demo", "--minutes", "0"], &["--minutes", "1..=600"]);
+    check(&["demo", "--minutes", "half"], &["half"]);
+    check(&["demo", "--speed", "0"], &["time runs forward"]);
+    check(&["cue"], &["<NAME>"]);
+    check(&["winners", "--agian"], &["--again"]);
+    check(&["survey", "tub"], &["there is no stack `tub`"]);
 }
 
 #[test]
@@ -186,6 +192,24 @@ fn a_lease_is_shown_and_taken_off_only_when_agreed() {
         "{}",
         text(&run.stderr)
     );
+}
+
+#[test]
+fn a_demo_without_a_stage_offers_up_first_and_wants_an_answer() {
+    let place = Scene::new();
+    let run = place.run(&["demo", "tube"]);
+    let stopped = place.run(&["world", "stop"]);
+    place.fails(
+        &run,
+        2,
+        &[
+            "first the stack is brought up",
+            "Bring up `tube`?",
+            "agree beforehand with --yes",
+        ],
+    );
+    assert_eq!(text(&run.stdout), "");
+    assert_eq!(stopped.status.code(), Some(0), "{}", text(&stopped.stderr));
 }
 
 #[test]

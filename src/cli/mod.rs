@@ -10,14 +10,11 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap::Parser;
-use tubectl_clock::Clock;
-use tubectl_world::connect::World;
 
 use crate::cli::args::Arguments;
 use crate::cli::args::Command;
 use crate::cli::env::Environment;
 use crate::commands::args::Cue;
-use crate::commands::args::Rehearse;
 use crate::commands::check;
 use crate::commands::completions;
 use crate::commands::context::Home;
@@ -37,8 +34,6 @@ use crate::commands::up;
 use crate::commands::world;
 use crate::error::Failure;
 use crate::error::Kind;
-use crate::event::Events;
-use crate::show::director::Winners;
 use crate::ui::output::Format;
 use crate::ui::output::Output;
 
@@ -88,12 +83,9 @@ fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
             arguments.place.on = arguments.place.on.or(environment.on);
             runtime::in_real_time(demo::run(&arguments, &environment.home, format, output))
         }
-        Command::Survey(arguments) => run_cue(arguments.into(), Winners::Keep, &environment()?, format, output),
-        Command::Winners(arguments) => {
-            let winners = arguments.before();
-            run_cue(arguments.into(), winners, &environment()?, format, output)
-        }
-        Command::Cue(arguments) => run_cue(arguments, Winners::Keep, &environment()?, format, output),
+        Command::Survey(arguments) => run_cue(arguments.into(), &environment()?, format, output),
+        Command::Winners(arguments) => run_cue(arguments.into(), &environment()?, format, output),
+        Command::Cue(arguments) => run_cue(arguments, &environment()?, format, output),
         Command::Down(mut arguments) => {
             let environment = environment()?;
             arguments.place.on = arguments.place.on.or(environment.on);
@@ -112,7 +104,11 @@ fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::World(arguments) => {
             runtime::in_real_time(world::run(&arguments, &environment()?.home, format, output))
         }
-        Command::Rehearse(arguments) => run_rehearsal(&arguments, &environment()?, format, output),
+        Command::Rehearse(arguments) => {
+            let environment = environment()?;
+            let work = rehearse::run(&arguments, &environment.home, format, output);
+            runtime::in_virtual_time(arguments.seed, work)
+        }
         Command::Check(arguments) => runtime::in_virtual_time(0, check::run(&arguments, &home()?, format, output)),
         Command::Graph(arguments) => runtime::in_virtual_time(0, graph::run(&arguments, &home()?, output)),
         Command::Render(arguments) => runtime::in_virtual_time(0, render::run(&arguments, &home()?, format, output)),
@@ -130,41 +126,9 @@ fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     }
 }
 
-fn run_cue(
-    mut arguments: Cue,
-    winners: Winners,
-    environment: &Environment,
-    format: Format,
-    output: Output,
-) -> Result<(), Failure> {
+fn run_cue(mut arguments: Cue, environment: &Environment, format: Format, output: Output) -> Result<(), Failure> {
     arguments.place.on = arguments.place.on.or(environment.on);
-    runtime::in_real_time(cue::run(&arguments, winners, &environment.home, format, output))
-}
-
-fn run_rehearsal(
-    arguments: &Rehearse,
-    environment: &Environment,
-    format: Format,
-    output: Output,
-) -> Result<(), Failure> {
-    let (files, settings) = arguments.stack.read()?;
-    let cache = environment.home.join("cache");
-    runtime::in_virtual_time(arguments.seed, async {
-        let clock = Clock::starting_at(rehearse::begins());
-        let world = World::new(rehearse::core(arguments.seed), clock, rehearse::programs());
-        let (events, heard) = Events::channel(clock);
-        let view = runtime::show(heard, format, output, clock);
-        let work = rehearse::rehearse(&world, &files, &settings, cache, events);
-        tokio::select! {
-            biased;
-            (proof, ()) = async { tokio::join!(work, view) } => proof.map(|proof| match format {
-                Format::Text => output.data(&proof),
-                // The events said it all; a table would break their lines.
-                Format::Json => {}
-            }),
-            () = world.run() => unreachable!("a world runs until it is dropped"),
-        }
-    })
+    runtime::in_real_time(cue::run(&arguments, &environment.home, format, output))
 }
 
 /// Help and version are what was asked for; everything else is the user's to fix.

@@ -3,32 +3,16 @@
 use std::future::Future;
 
 use tokio::runtime::Builder;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tracing_subscriber::EnvFilter;
-use tubectl_clock::Clock;
 
 use crate::error::Failure;
 use crate::error::Kind;
-use crate::event::Event;
-use crate::ui::output::Format;
-use crate::ui::output::Output;
-use crate::ui::view;
 
 /// Runs work in virtual time: waiting advances it at once, and the same seed gives the same chance.
 pub(crate) fn in_virtual_time<T>(seed: u64, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     fastrand::seed(seed);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.map_err(|error| bug(&error))?.block_on(work)
-}
-
-/// Shows the events of a rehearsal, until nobody sends any more: time does not pass for those who look on, so in lines.
-pub(crate) async fn show(heard: UnboundedReceiver<Event>, format: Format, output: Output, clock: Clock) {
-    let options = view::Options {
-        format,
-        output,
-        terminal: None,
-    };
-    view::watch(heard, options, clock).await;
 }
 
 /// Runs work in real time, with the network.

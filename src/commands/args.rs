@@ -8,7 +8,6 @@ use tubectl_world::serve::FASTEST;
 
 use crate::commands::context::WorldName;
 use crate::error::Failure;
-use crate::show::director;
 use crate::stack::load;
 use crate::stack::load::Files;
 use crate::stack::load::Settings;
@@ -199,6 +198,9 @@ pub struct Cue {
     /// Where.
     #[command(flatten)]
     pub place: PlaceArguments,
+    /// Whether winners that were drawn before give way to others.
+    #[arg(skip)]
+    pub again: bool,
 }
 
 /// The arguments of `survey`.
@@ -228,24 +230,22 @@ pub struct Winners {
 
 impl From<Survey> for Cue {
     fn from(Survey { stack, place }: Survey) -> Self {
-        let name = "survey".to_owned();
-        Self { name, stack, place }
+        Self {
+            name: "survey".to_owned(),
+            stack,
+            place,
+            again: false,
+        }
     }
 }
 
 impl From<Winners> for Cue {
-    fn from(Winners { stack, place, .. }: Winners) -> Self {
-        let name = "winners".to_owned();
-        Self { name, stack, place }
-    }
-}
-
-impl Winners {
-    /// What becomes of those who won before.
-    pub fn before(&self) -> director::Winners {
-        match self.again {
-            true => director::Winners::DrawAgain,
-            false => director::Winners::Keep,
+    fn from(Winners { stack, place, again }: Winners) -> Self {
+        Self {
+            name: "winners".to_owned(),
+            stack,
+            place,
+            again,
         }
     }
 }

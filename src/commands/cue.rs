@@ -17,6 +17,7 @@ use crate::provider::aws::s3_storage::BucketStorage;
 use crate::provider::kube::ObjectName;
 use crate::resource::kind::Kind;
 use crate::show::ShowError;
+use crate::show::director::Fired;
 use crate::show::director::Stage;
 use crate::show::director::Winners;
 use crate::show::page::Page;
@@ -30,13 +31,12 @@ const RESPONSES: &str = "bucket/responses";
 
 /// Fires a cue and waits until the page shows it. It needs no running demo; one that runs sees it on the page's
 /// `ConfigMap`, like the page itself.
-pub async fn run(
-    arguments: &Cue,
-    winners: Winners,
-    home: &Utf8Path,
-    format: Format,
-    output: Output,
-) -> Result<(), Failure> {
+pub async fn run(arguments: &Cue, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
+    let winners = if arguments.again {
+        Winners::DrawAgain
+    } else {
+        Winners::Keep
+    };
     let (files, settings) = arguments.stack.read()?;
     let connected = connect(&arguments.place, home, (&files, &settings), Intent::Look, output).await?;
     watched(connected, format, output, async |context| {
@@ -47,8 +47,8 @@ pub async fn run(
     .await
 }
 
-/// Fires a cue of the stack's show; gives what it did.
-pub async fn fire(context: &Context, session: &Session, name: &str, winners: Winners) -> Result<String, Failure> {
+/// Fires a cue of the stack's show.
+pub async fn fire(context: &Context, session: &Session, name: &str, winners: Winners) -> Result<Fired, Failure> {
     let stage = stage(context, session).await?;
     stage.fire(name, winners).await.map_err(Failure::yours)
 }

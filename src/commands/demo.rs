@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use camino::Utf8Path;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::args::Demo;
@@ -54,8 +53,6 @@ pub struct Options {
     pub minutes: Option<u32>,
     /// Who fires cues.
     pub cues: Cues,
-    /// Cues that are fired by hand while the show runs.
-    pub asked: mpsc::Receiver<String>,
     /// Whether the script's audience plays.
     pub audience: Audience,
     /// What comes after the end.
@@ -100,11 +97,9 @@ pub async fn run(arguments: &Demo, home: &Utf8Path, format: Format, output: Outp
         Some(daemon) => daemon.doors().await?,
         None => BTreeMap::new(),
     };
-    let (_, asked) = mpsc::channel(1);
     let options = Options {
         minutes: arguments.minutes,
         cues: if arguments.auto { Cues::Auto } else { Cues::ByHand },
-        asked,
         audience: if arguments.audience {
             Audience::Played
         } else {
@@ -245,17 +240,10 @@ async fn on_stage(
         begun: clock.now(),
         seen: std::sync::Mutex::default(),
     };
+    telemetry.count_before().await;
     let over = CancellationToken::new();
     let directing = async {
-        let directed = direct(
-            stage,
-            script,
-            telemetry.begun,
-            options.cues,
-            options.asked,
-            &context.cancel,
-        )
-        .await;
+        let directed = direct(stage, script, telemetry.begun, options.cues, &context.cancel).await;
         over.cancel();
         directed
     };

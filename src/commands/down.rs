@@ -36,19 +36,27 @@ pub async fn run(arguments: &Down, home: &Utf8Path, format: Format, output: Outp
         keep_data: arguments.keep_data,
         strip_finalizers: arguments.strip_finalizers,
     };
-    Box::pin(watched(connected, format, output, async |context| {
+    let work = watched(connected, format, output, async |context| {
         let session = Session::open(&context, "down", &files, &settings).await?;
         output.narrate(&standing(&context, &session).await?);
         let question = format!("Take `{}` down?", session.stack.name);
         agreed(output, arguments.consent.yes.into(), question).await?;
         let report = stoppable(&context, take_down(&context, &session, &options)).await?;
-        output.data(&match format {
-            Format::Text => report.proof.to_string(),
-            Format::Json => json!({"event": "proof", "report": report}).to_string(),
-        });
-        verdict(&context, &report)
-    }))
-    .await
+        let verdict = verdict(&context, &report);
+        Ok((report, verdict))
+    });
+    // What was drawn is gone by now, and the proof stays.
+    let (report, verdict) = Box::pin(work).await?;
+    output.data(&told(&report, format));
+    verdict
+}
+
+/// The proof, as it is printed.
+pub fn told(report: &Report, format: Format) -> String {
+    match format {
+        Format::Text => report.proof.to_string(),
+        Format::Json => json!({"event": "proof", "report": report}).to_string(),
+    }
 }
 
 /// What stands, and where.

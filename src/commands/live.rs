@@ -17,6 +17,7 @@ use crate::ui::confirm;
 use crate::ui::confirm::Consent;
 use crate::ui::output::Format;
 use crate::ui::output::Output;
+use crate::ui::screen;
 use crate::ui::view;
 
 /// How fast time passes in the local world while it is changed, if nobody says: twenty minutes in twenty seconds.
@@ -43,8 +44,7 @@ pub async fn watched<T>(
     let options = view::Options {
         format,
         output,
-        // The question and the plan are written between events, which a drawing would run over.
-        terminal: None,
+        terminal: screen::size(),
     };
     let work = async {
         tokio::select! {

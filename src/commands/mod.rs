@@ -8,6 +8,8 @@ pub mod down;
 pub mod live;
 pub mod session;
 
+pub mod gateway;
+
 mod perform;
 
 pub mod offline;

@@ -94,13 +94,13 @@ impl<'a> Performer<'a> {
     async fn image(&self, ready: &Ready) -> Result<Given, StepError> {
         let image: spec::Image = serde_json::from_value(ready.spec.clone())
             .map_err(|error| ProviderError::found(format!("reading `{}`", ready.step.desired.id), error.to_string()))?;
-        let Some(connector) = self.context.clients.transport() else {
+        if self.context.clients.transport().is_none() {
             return Err(StepError::Waiting(
                 "images are pushed to the local world only".to_owned(),
             ));
-        };
+        }
         let password = self.session.aws.registry_password().await?;
-        let built = image::push(&connector, &image, &password).await?;
+        let built = image::push(&self.context.clients.web(), &image, &password).await?;
         let found = self.session.aws.find_image(&image, &built.digest).await?;
         found.ok_or_else(|| {
             StepError::Waiting(format!(

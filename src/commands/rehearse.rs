@@ -2,32 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use tokio::sync::mpsc;
+use camino::Utf8Path;
+use tubectl_clock::Clock;
 use tubectl_world::Core;
 use tubectl_world::connect::Programs;
 use tubectl_world::connect::World;
 
 use crate::apply::cancel::Cancel;
 use crate::clients::Clients;
+use crate::commands::args::Rehearse;
 use crate::commands::connect::Pace;
 use crate::commands::context::Context;
 use crate::commands::context::Home;
 use crate::commands::context::WorldName;
 use crate::commands::demo;
 use crate::commands::down;
+use crate::commands::gateway;
 use crate::commands::session::Session;
 use crate::commands::up;
 use crate::error::Failure;
 use crate::event::Events;
 use crate::show::director::Cues;
-use crate::show::gateway;
 use crate::show::report::Report;
 use crate::show::report::Servers;
 use crate::stack::load;
 use crate::stack::load::Files;
 use crate::stack::load::Settings;
 use crate::state::store::Store;
+use crate::teardown;
 use crate::teardown::Options;
+use crate::ui::output::Format;
+use crate::ui::output::Output;
+use crate::ui::view;
 
 /// The account of a world in this process.
 const ACCOUNT: &str = "123456789012";
@@ -49,14 +55,47 @@ pub fn core(seed: u64) -> Core {
     })
 }
 
-/// Rehearses a stack: from an empty account to an empty account; gives the proof.
+/// What came of a rehearsal.
+#[derive(Clone, Debug)]
+pub struct Rehearsed {
+    /// Of the show, if the stack has one.
+    pub show: Option<Report>,
+    /// Of the teardown.
+    pub down: teardown::Report,
+}
+
+/// Rehearses, in virtual time, while its events are shown: time does not pass for those who look on, so in lines.
+pub async fn run(arguments: &Rehearse, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
+    let (files, settings) = arguments.stack.read()?;
+    let clock = Clock::starting_at(begins());
+    let world = World::new(core(arguments.seed), clock, programs());
+    let (events, heard) = Events::channel(clock);
+    let options = view::Options {
+        format,
+        output,
+        terminal: None,
+    };
+    let work = Box::pin(rehearse(&world, &files, &settings, home.join("cache"), events));
+    let rehearsed = tokio::select! {
+        biased;
+        (rehearsed, ()) = async { tokio::join!(work, view::watch(heard, options, clock)) } => rehearsed?,
+        () = world.run() => unreachable!("a world runs until it is dropped"),
+    };
+    if let (Some(show), Format::Text) = (&rehearsed.show, format) {
+        output.data(&format!("{show}\n"));
+    }
+    output.data(&down::told(&rehearsed.down, format));
+    rehearsed.show.as_ref().map_or(Ok(()), demo::verdict)
+}
+
+/// Rehearses a stack: from an empty account to an empty account.
 pub async fn rehearse(
     world: &World,
     files: &Files,
     settings: &Settings,
     cache: camino::Utf8PathBuf,
     events: Events,
-) -> Result<String, Failure> {
+) -> Result<Rehearsed, Failure> {
     let region = load::region(files, settings).map_err(Failure::yours)?;
     let context = Context {
         world: WorldName::Local,
@@ -72,23 +111,21 @@ pub async fn rehearse(
     };
     raise(&context, files, settings).await?;
     let session = Session::open(&context, "demo", files, settings).await?;
-    let played = match session.stack.demo {
-        Some(_) => Box::pin(play(&context, &session, world)).await?.to_string() + "\n\n",
-        None => String::new(),
+    let show = match session.stack.demo {
+        Some(_) => Some(Box::pin(play(&context, &session, world)).await?),
+        None => None,
     };
     let session = Session::open(&context, "down", files, settings).await?;
-    let report = down::take_down(&context, &session, &Options::default()).await?;
-    down::verdict(&context, &report)?;
-    Ok(played + &report.proof.to_string())
+    let down = down::take_down(&context, &session, &Options::default()).await?;
+    down::verdict(&context, &down)?;
+    Ok(Rehearsed { show, down })
 }
 
 /// Plays the show until one replica is wanted again.
 async fn play(context: &Context, session: &Session, world: &World) -> Result<Report, Failure> {
-    let (_, asked) = mpsc::channel(1);
     let options = demo::Options {
         minutes: None,
         cues: Cues::Auto,
-        asked,
         audience: demo::Audience::Played,
         afterwards: demo::Afterwards::Settle,
         seed: fastrand::u64(..),

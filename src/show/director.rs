@@ -1,8 +1,10 @@
 //! The director: walks the script on the clock, says what is next, fires cues and sees that the page follows.
 //!
 //! A cue is written to the page's `ConfigMap` with the operator's own rights, and is only done when the page says so
-//! in public. Firing a cue twice is firing it once; winners stay drawn until somebody asks for others.
+//! in public. Firing a cue twice is firing it once; winners stay drawn until somebody asks for others. Who fired it is
+//! the same: a director sees the cues of other terminals where the page sees them.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tubectl_clock::Clock;
@@ -31,7 +35,6 @@ use crate::event::Events;
 use crate::provider::kube::Kube;
 use crate::provider::kube::ObjectName;
 use crate::show::ShowError;
-use crate::show::gateway::data;
 use crate::show::page::Page;
 use crate::show::script::Script;
 use crate::show::script::What;
@@ -41,8 +44,17 @@ use crate::stack::demo::Demo;
 /// How long the page may take to follow a cue; it takes less than five seconds when all is well.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(15);
 
+/// The least of the presenter's own time that it may take: where time is made to fly, a network takes long.
+const FOLLOWS_WITHIN_REAL: Duration = Duration::from_secs(5);
+
 /// How often the page is asked whether it has followed.
 const ASKS_EVERY: Duration = Duration::from_millis(500);
+
+/// The annotation of the page's `ConfigMap` that says which cue was fired last.
+const LAST_CUE: &str = "tubectl/cue";
+
+/// Cues of other terminals that wait while one is being fired: more than a presenter has hands.
+const HEARD: usize = 8;
 
 /// Responses that are read at once before a draw: enough to hide the way to S3, few enough not to be throttled.
 const READ_AT_ONCE: usize = 16;
@@ -94,6 +106,25 @@ pub enum Ending {
     Stopped,
 }
 
+/// A cue that was fired, as whoever fired it wrote it down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fired {
+    /// The cue.
+    pub name: String,
+    /// When.
+    pub at: Timestamp,
+    /// What it did.
+    pub did: String,
+}
+
+impl Fired {
+    /// What a `ConfigMap` says was fired last.
+    fn of(object: &Value) -> Option<Self> {
+        let text = object["metadata"]["annotations"][LAST_CUE].as_str()?;
+        serde_json::from_str(text).ok()
+    }
+}
+
 /// Something that happened on stage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Mark {
@@ -114,12 +145,12 @@ impl Stage {
             started_at: now,
         };
         self.store(key::SESSION, &record).await?;
-        self.write("a new session", &Show::quiz(&session)).await?;
+        self.write("a new session", &Show::quiz(&session), None).await?;
         Ok(session)
     }
 
-    /// Fires a cue and waits until the page has followed; gives what it did.
-    pub async fn fire(&self, name: &str, winners: Winners) -> Result<String, ShowError> {
+    /// Fires a cue and waits until the page has followed.
+    pub async fn fire(&self, name: &str, winners: Winners) -> Result<Fired, ShowError> {
         let Some(cue) = self.demo.cues.get(name) else {
             return Err(ShowError::UnknownCue {
                 name: name.to_owned(),
@@ -128,15 +159,39 @@ impl Stage {
             });
         };
         let begun = self.clock.now();
-        let (show, mut what) = self.after(&cue.value, self.read().await?, winners).await?;
-        self.write(name, &show).await?;
+        let (show, did) = self.after(&cue.value, self.read().await?, winners).await?;
+        let fired = Fired {
+            name: name.to_owned(),
+            at: begun,
+            did,
+        };
+        self.write(name, &show, Some(&fired)).await?;
         let took = self.clock.since(begun);
-        what.push_str(&format!("; the page followed in {:.1} s", took.as_secs_f64()));
         self.events.emit(EventKind::Cue {
             name: name.to_owned(),
-            what: what.clone(),
+            what: format!("{}; the page followed in {:.1} s", fired.did, took.as_secs_f64()),
         });
-        Ok(what)
+        Ok(fired)
+    }
+
+    /// Tells of every cue that is fired, whoever fires it. Never returns.
+    async fn listen(&self, heard: &mpsc::Sender<Fired>) {
+        let name = self.config_map();
+        let (mut known, mut last) = (None, None);
+        loop {
+            match self.kube.changed(&name, known.as_ref()).await {
+                Ok(found) => {
+                    let fired = found.as_ref().and_then(Fired::of);
+                    if let Some(fired) = fired.clone().filter(|fired| last.as_ref() != Some(fired)) {
+                        // The director may have gone already.
+                        heard.send(fired).await.ok();
+                    }
+                    (known, last) = (found, fired);
+                }
+                // A cluster out of sight is told by those who look at it.
+                Err(_) => self.clock.sleep(ASKS_EVERY).await,
+            }
+        }
     }
 
     /// The show as it is after a cue, and what the cue did.
@@ -222,15 +277,20 @@ impl Stage {
     }
 
     /// Writes all that the show says, so that nothing of it is given up, and waits for the page.
-    async fn write(&self, cue: &str, show: &Show) -> Result<(), ShowError> {
+    async fn write(&self, cue: &str, show: &Show, fired: Option<&Fired>) -> Result<(), ShowError> {
         let name = self.config_map();
-        let object = json!({
+        let mut object = json!({
             "apiVersion": name.api_version,
             "kind": name.kind,
             "metadata": {"name": name.name, "namespace": name.namespace},
             "data": show.to_config(),
         });
+        if let Some(fired) = fired {
+            let text = serde_json::to_string(fired).expect("a cue is plain data");
+            object["metadata"]["annotations"][LAST_CUE] = Value::String(text);
+        }
         self.kube.apply_as_show(&object).await?;
+        let within = FOLLOWS_WITHIN.max(FOLLOWS_WITHIN_REAL.mul_f64(self.clock.speed()));
         let begun = self.clock.now();
         loop {
             let config = self.page.config().await?;
@@ -240,11 +300,11 @@ impl Stage {
             if followed {
                 return Ok(());
             }
-            if self.clock.since(begun) >= FOLLOWS_WITHIN {
+            if self.clock.since(begun) >= within {
                 return Err(ShowError::NotFollowed {
                     cue: cue.to_owned(),
                     seen: config.mode,
-                    waited: FOLLOWS_WITHIN.as_secs(),
+                    waited: within.as_secs(),
                 });
             }
             self.clock.sleep(ASKS_EVERY).await;
@@ -265,6 +325,14 @@ impl Stage {
     }
 }
 
+/// The data of a `ConfigMap`.
+pub fn data(object: &Value) -> BTreeMap<String, String> {
+    let entries = object["data"].as_object().into_iter().flatten();
+    entries
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
 fn failed(what: &str, source: StorageError) -> ShowError {
     ShowError::Storage {
         what: what.to_owned(),
@@ -272,35 +340,28 @@ fn failed(what: &str, source: StorageError) -> ShowError {
     }
 }
 
-/// Walks the script to its end, or until it is cancelled; `asked` brings the names of cues that are fired by hand.
+/// Walks the script to its end, or until it is cancelled, and sees what is cued from other terminals meanwhile.
 pub async fn direct(
     stage: &Stage,
     script: &Script,
     begun: Timestamp,
     cues: Cues,
-    mut asked: mpsc::Receiver<String>,
     cancel: &Cancel,
 ) -> (Ending, Vec<Mark>) {
     stage.events.emit(announced(stage, script));
-    let mut walk = Walk {
+    let walk = Walk {
         stage,
         begun,
+        cues,
         fired: BTreeSet::new(),
+        last: None,
         marks: Vec::new(),
     };
-    let mut moments = script.moments.iter().peekable();
-    loop {
-        let at = moments.peek().map_or(script.length, |moment| moment.at);
-        let listens = !asked.is_closed();
-        tokio::select! {
-            biased;
-            () = cancel.draining() => return (Ending::Stopped, walk.marks),
-            Some(name) = asked.recv(), if listens => walk.fire(&name).await,
-            () = stage.clock.sleep_until(begun + at) => match moments.next() {
-                Some(moment) => walk.come_to(&moment.what, cues).await,
-                None => return (Ending::Complete, walk.marks),
-            }
-        }
+    let (heard, others) = mpsc::channel(HEARD);
+    tokio::select! {
+        biased;
+        ended = walk.through(script, others, cancel) => ended,
+        () = stage.listen(&heard) => unreachable!("listening has no end"),
     }
 }
 
@@ -330,12 +391,37 @@ fn announced(stage: &Stage, script: &Script) -> EventKind {
 struct Walk<'a> {
     stage: &'a Stage,
     begun: Timestamp,
+    cues: Cues,
     fired: BTreeSet<String>,
+    // The last cue of this walk itself, which is heard of like any other.
+    last: Option<Fired>,
     marks: Vec<Mark>,
 }
 
 impl Walk<'_> {
-    async fn come_to(&mut self, what: &What, cues: Cues) {
+    async fn through(
+        mut self,
+        script: &Script,
+        mut others: mpsc::Receiver<Fired>,
+        cancel: &Cancel,
+    ) -> (Ending, Vec<Mark>) {
+        let clock = self.stage.clock;
+        let mut moments = script.moments.iter().peekable();
+        loop {
+            let at = moments.peek().map_or(script.length, |moment| moment.at);
+            tokio::select! {
+                biased;
+                () = cancel.draining() => return (Ending::Stopped, self.marks),
+                Some(fired) = others.recv() => self.hear(fired),
+                () = clock.sleep_until(self.begun + at) => match moments.next() {
+                    Some(moment) => self.come_to(&moment.what).await,
+                    None => return (Ending::Complete, self.marks),
+                }
+            }
+        }
+    }
+
+    async fn come_to(&mut self, what: &What) {
         match what {
             What::Act { name, about } => {
                 self.mark(name);
@@ -344,9 +430,9 @@ impl Walk<'_> {
             }
             What::Reminder(say) => self.stage.events.note(say.clone()),
             What::Cue(name) if self.fired.contains(name) => {}
-            What::Cue(name) => match cues {
+            What::Cue(name) => match self.cues {
                 Cues::Auto => self.fire(name).await,
-                Cues::ByHand => self.stage.events.note(format!("`{name}` is due: tubectl cue {name}")),
+                Cues::ByHand => self.stage.events.note(format!("{name} is due: {}", typed(name))),
             },
         }
     }
@@ -354,9 +440,10 @@ impl Walk<'_> {
     /// Fires a cue. A cue that fails is said, and the show goes on.
     async fn fire(&mut self, name: &str) {
         match self.stage.fire(name, Winners::Keep).await {
-            Ok(_) => {
+            Ok(fired) => {
                 self.fired.insert(name.to_owned());
                 self.mark(&format!("cue {name}"));
+                self.last = Some(fired);
             }
             Err(error) => {
                 let why = crate::apply::walk::with_causes(&error);
@@ -365,10 +452,31 @@ impl Walk<'_> {
         }
     }
 
+    /// Takes note of a cue that somebody else fired.
+    fn hear(&mut self, fired: Fired) {
+        if self.last.as_ref() == Some(&fired) {
+            return;
+        }
+        self.mark(&format!("cue {}", fired.name));
+        self.stage.events.emit(EventKind::Cue {
+            name: fired.name.clone(),
+            what: format!("{}; from another terminal", fired.did),
+        });
+        self.fired.insert(fired.name);
+    }
+
     fn mark(&mut self, what: &str) {
         self.marks.push(Mark {
             at: self.stage.clock.since(self.begun),
             what: what.to_owned(),
         });
+    }
+}
+
+/// What a presenter types to fire a cue.
+fn typed(cue: &str) -> String {
+    match cue {
+        "survey" | "winners" => format!("tubectl {cue}"),
+        _ => format!("tubectl cue {cue}"),
     }
 }

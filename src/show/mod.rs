@@ -15,8 +15,6 @@ pub mod load;
 pub mod figures;
 pub mod telemetry;
 
-pub mod gateway;
-
 use thiserror::Error;
 
 use crate::error::Hint;

@@ -134,7 +134,10 @@ impl Report {
             kept: measured.is_met(),
         });
         let samples = &played.seen.samples;
-        let gateways = played.seen.gateways.values();
+        let Seen { gateways, before, .. } = played.seen;
+        let gateways = gateways
+            .iter()
+            .map(|(pod, now)| before.get(pod).map_or(*now, |then| now.since(then)));
         Self {
             demo: played.demo.to_owned(),
             minutes: played.minutes,
@@ -148,7 +151,7 @@ impl Report {
             },
             counts: Counts {
                 sent: played.load.sent,
-                gateways: gateways.fold(Gateways::default(), Gateways::and),
+                gateways: gateways.fold(Gateways::default(), |sum, one| sum.and(&one)),
                 servers: None,
             },
             audience: played.audience,
@@ -197,6 +200,15 @@ impl Gateways {
             passed_on: count(&[("source", "proxy")]),
             aborted: count(&[("source", "proxy"), ("outcome", "aborted")]),
             questions: count(&[("source", "question")]),
+        }
+    }
+
+    /// What was counted after `then`.
+    fn since(&self, then: &Self) -> Self {
+        Self {
+            passed_on: self.passed_on.saturating_sub(then.passed_on),
+            aborted: self.aborted.saturating_sub(then.aborted),
+            questions: self.questions.saturating_sub(then.questions),
         }
     }
 
@@ -255,7 +267,8 @@ impl fmt::Display for Report {
         writeln!(f)?;
         if let Some((most, at)) = self.peak() {
             let at = format_duration(Duration::from_secs(at.as_secs()));
-            writeln!(f, "scale      1 to {most} replicas, {most} wanted after {at}")?;
+            let from = self.timeline.first().map_or(0, |row| row.sample.desired);
+            writeln!(f, "scale      {from} to {most} replicas, {most} wanted after {at}")?;
         }
         for threshold in &self.thresholds {
             writeln!(f, "threshold  {}", threshold.threshold)?;

@@ -57,11 +57,20 @@ pub struct Seen {
     pub samples: Vec<Sample>,
     /// What gateways counted, by the pod's uid: a pod that is gone keeps what it last said.
     pub gateways: BTreeMap<String, Gateways>,
+    /// What those had counted that were there before the show.
+    pub before: BTreeMap<String, Gateways>,
     pub(super) answered: u64,
     pub(super) blind: bool,
 }
 
 impl Telemetry<'_> {
+    /// Notes what gateways counted before the show, which is not the show's. What cannot be read counts as nothing.
+    pub async fn count_before(&self) {
+        self.count_gateways().await.ok();
+        let mut seen = self.lock();
+        seen.before = seen.gateways.clone();
+    }
+
     /// Looks on for as long as it is polled.
     pub async fn look_on(&self) {
         loop {

@@ -41,6 +41,8 @@ pub enum Detail {
 #[derive(Debug, Default)]
 pub struct Lines {
     detail: Detail,
+    // How wide the terminal is; none where nobody knows.
+    width: Option<usize>,
     begun: Option<Timestamp>,
     chapter: Option<Chapter>,
     releases: BTreeMap<String, Release>,
@@ -73,6 +75,11 @@ impl Lines {
             detail,
             ..Self::default()
         }
+    }
+
+    /// Cuts lines to a terminal from now on, but for what somebody must read to the end.
+    pub fn fit(&mut self, width: usize) {
+        self.width = Some(width);
     }
 
     /// The lines that tell of an event; none for what would only repeat.
@@ -109,7 +116,7 @@ impl Lines {
         } else {
             ended.and(style::plain(), format!(": {}", counts.join(", ")))
         };
-        vec![ended.cut(usize::MAX), String::new()]
+        vec![self.written(&ended), String::new()]
     }
 
     fn count(&mut self, event: &Event) {
@@ -191,8 +198,8 @@ impl Lines {
                 self.line(event, Mark::Ready, "gone", &format!("{kind} {name}"), "")
             }
             EventKind::Show { name, length, page, .. } => {
-                let what = format!("{name}, {}", minutes(*length));
-                self.line(event, Mark::Begins, "show", &what, page)
+                let what = format!("{name}, {}   {page}", minutes(*length));
+                self.line(event, Mark::Begins, "show", &what, "")
             }
             EventKind::Act { name, about } => self.line(event, Mark::Ready, "act", &format!("{name:<10} {about}"), ""),
             EventKind::Cue { name, what } => self.line(event, Mark::Cue, "cue", &format!("{name:<10} {what}"), ""),
@@ -204,7 +211,14 @@ impl Lines {
             | EventKind::Removed { .. }
             | EventKind::Report { .. } => return Vec::new(),
         };
-        vec![line.cut(usize::MAX)]
+        match event.kind {
+            EventKind::Note { .. } | EventKind::Show { .. } => vec![line.cut(usize::MAX)],
+            _ => vec![self.written(&line)],
+        }
+    }
+
+    fn written(&self, row: &Row) -> String {
+        row.cut(self.width.unwrap_or(usize::MAX))
     }
 
     fn failure(&self, event: &Event, id: &ResourceId, error: &str) -> Vec<String> {
@@ -231,7 +245,7 @@ impl Lines {
             let replicas = several(sample.desired as usize, "replica");
             let nodes = several(sample.nodes.len(), "node");
             let subject = format!("{before} -> {replicas}, {} ready on {nodes}", sample.ready);
-            return vec![self.line(event, Mark::Scales, word, &subject, &queue).cut(usize::MAX)];
+            return vec![self.written(&self.line(event, Mark::Scales, word, &subject, &queue))];
         }
         let due = self.sampled.is_none_or(|last| sample.elapsed >= last + SAMPLED_EVERY);
         if self.detail == Detail::Noteworthy || !due {
@@ -246,7 +260,7 @@ impl Lines {
             sample.p95.as_secs_f64(),
             sample.cost
         );
-        vec![self.line(event, Mark::Pass, "now", &subject, &queue).cut(usize::MAX)]
+        vec![self.written(&self.line(event, Mark::Pass, "now", &subject, &queue))]
     }
 
     fn line(&self, event: &Event, mark: Mark, word: &str, subject: &str, tail: &str) -> Row {

@@ -65,6 +65,8 @@ pub struct Frame {
     pub width: usize,
     /// Rows there are.
     pub height: usize,
+    /// How many seconds pass in one of whoever looks on.
+    pub speed: f64,
 }
 
 impl State {
@@ -377,6 +379,7 @@ mod tests {
                 turn: 0,
                 width,
                 height,
+                speed: 1.0,
             },
         );
         assert!(rows.len() < height, "{} rows in {height}", rows.len());

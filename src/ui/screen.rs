@@ -32,7 +32,10 @@ pub fn size() -> Option<Size> {
     if !stderr().is_terminal() {
         return None;
     }
-    let (width, height) = terminal::size().ok()?;
+    // Some that are none say that they have no columns.
+    let (width, height) = terminal::size()
+        .ok()
+        .filter(|(width, height)| *width > 0 && *height > 0)?;
     Some(Size {
         width: width.into(),
         height: height.into(),
@@ -47,8 +50,10 @@ pub fn has_colours() -> bool {
 /// What is drawn now.
 #[derive(Debug, Default)]
 pub struct Screen {
+    rows: Vec<String>,
     // How many columns each row of the drawing takes: a terminal made narrower wraps them.
     drawn: Vec<usize>,
+    width: usize,
     hidden: bool,
 }
 
@@ -56,6 +61,11 @@ impl Screen {
     /// Draws rows in place of those before, and lines above them that stay. A terminal that went away is no reason to
     /// stop.
     pub fn draw(&mut self, above: &[String], rows: &[String], width: usize) {
+        if above.is_empty() && rows == self.rows && width == self.width {
+            return;
+        }
+        rows.clone_into(&mut self.rows);
+        self.width = width;
         self.write(above, rows, width).ok();
     }
 
@@ -74,6 +84,9 @@ impl Screen {
         if taken > 0 {
             bytes.queue(MoveUp(u16::try_from(taken).unwrap_or(u16::MAX)))?;
             bytes.queue(MoveToColumn(0))?;
+        }
+        if !above.is_empty() {
+            // They may be longer than a row.
             bytes.queue(Clear(ClearType::FromCursorDown))?;
         }
         let colours = has_colours();
@@ -88,9 +101,13 @@ impl Screen {
                 self.drawn.push(length(&plain));
             }
             let written = if colours { line } else { &plain };
+            // Row by row: a terminal that shows what is half done never shows nothing. And before the row: behind one
+            // that is as wide as the terminal, clearing would take its last letter.
+            bytes.queue(Clear(ClearType::CurrentLine))?;
             bytes.extend_from_slice(written.as_bytes());
             bytes.extend_from_slice(b"\r\n");
         }
+        bytes.queue(Clear(ClearType::FromCursorDown))?;
         if self.hidden && rows.is_empty() {
             bytes.queue(Show)?;
             self.hidden = false;

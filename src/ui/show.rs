@@ -1,41 +1,21 @@
 //! The show while it runs: the line with its stations and the train, queue, replicas, nodes, answers, money, the next
-//! cue. A state that events change and a drawing of it; it writes nothing.
+//! cue. A state that events change, and in [`drawing`] a drawing of it; it writes nothing.
 
-use std::collections::BTreeMap;
+pub mod drawing;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use owo_colors::Style;
 
-use crate::cost::prices;
-use crate::cost::prices::Capacity;
 use crate::event::Event;
 use crate::event::EventKind;
 use crate::event::Moment;
-use crate::event::Node;
 use crate::event::Sample;
-use crate::ui::progress::Frame;
-use crate::ui::text::Row;
-use crate::ui::text::clock;
-use crate::ui::text::length;
-use crate::ui::text::share;
-use crate::ui::text::style;
-
-/// A sample comes every five seconds; when three have not, what is shown is old.
-const STALE: Duration = Duration::from_secs(15);
+use crate::ui::show::drawing::since;
 
 /// How many notes are kept.
 const NOTES: usize = 4;
-
-/// How many groups of nodes are shown.
-const GROUPS: usize = 5;
-
-/// Where figures begin: behind their names.
-const FIGURES: usize = 10;
-
-/// Below this width, bars are left out.
-const NARROW: usize = 50;
 
 /// What is known of a show.
 #[derive(Clone, Debug, Default)]
@@ -113,6 +93,11 @@ impl State {
         self.begun.is_some()
     }
 
+    /// Whether the audience is still about to open the page: in the first act.
+    fn is_scanned(&self, now: Timestamp) -> bool {
+        self.acts.get(1).is_none_or(|second| self.elapsed(now) < second.at)
+    }
+
     fn note(&mut self, at: Timestamp, text: String) {
         if self.is_on() {
             self.notes.push((self.elapsed(at), text));
@@ -125,235 +110,15 @@ impl State {
     }
 }
 
-/// Draws the state in at most as many rows as there are. Where they are few, blank rows go first, then the last ones.
-pub fn draw(state: &State, frame: Frame) -> Vec<String> {
-    let mut parts = vec![vec![header(state, frame)], line(state, frame)];
-    if let Some((_, sample)) = &state.sample {
-        parts.push(scaling(sample, frame.width));
-        parts.push(nodes(&sample.nodes, &state.region));
-        parts.push(figures(sample));
-    }
-    parts.push(notes(state));
-    parts.retain(|part| !part.is_empty());
-    // The last row of a terminal stays empty: a drawing that fills it would scroll.
-    let room = frame.height.saturating_sub(1);
-    let rows: usize = parts.iter().map(Vec::len).sum();
-    let mut blanks = room.saturating_sub(rows);
-    let mut drawn = Vec::new();
-    for part in parts {
-        if !drawn.is_empty() && blanks > 0 {
-            drawn.push(String::new());
-            blanks -= 1;
-        }
-        drawn.extend(part.iter().map(|row| row.cut(frame.width)));
-    }
-    drawn.truncate(room);
-    drawn
-}
-
-fn header(state: &State, frame: Frame) -> Row {
-    let times = match state.length {
-        Duration::ZERO => clock(state.elapsed(frame.now)),
-        length => format!("{} of {}", clock(state.elapsed(frame.now)), clock(length)),
-    };
-    let stale = match &state.sample {
-        Some((at, _)) if since(*at, frame.now) > STALE => {
-            format!("[{}s old] ", since(*at, frame.now).as_secs())
-        }
-        _ => String::new(),
-    };
-    let right = format!("{stale}{times}");
-    let room = frame.width.saturating_sub(length(&right) + 2);
-    let mut title = Row::of(style::strong(), &state.name);
-    if let Some((act, about)) = &state.act {
-        let sign = format!("{}{act}", if state.name.is_empty() { "" } else { " · " });
-        title = title.and(style::strong(), sign);
-        if title.width() + length(about) + 2 <= room {
-            title = title.and(style::faint(), format!("  {about}"));
-        }
-    }
-    let style = if stale.is_empty() { style::plain() } else { style::bad() };
-    title.and_right(style, &right, frame.width)
-}
-
-/// The line: names above and below, stations, and the train where the show is.
-fn line(state: &State, frame: Frame) -> Vec<Row> {
-    if state.length.is_zero() || frame.width < 10 {
-        return Vec::new();
-    }
-    let elapsed = state.elapsed(frame.now);
-    let place = |at: Duration| {
-        let (at, whole) = (at.as_millis(), state.length.as_millis().max(1));
-        usize::try_from(at * (frame.width as u128 - 1) / whole)
-            .unwrap_or(usize::MAX)
-            .min(frame.width - 1)
-    };
-    let mut stations: BTreeMap<Duration, &str> = BTreeMap::new();
-    for moment in state.acts.iter().chain(&state.cues) {
-        stations.entry(moment.at).or_insert(&moment.name);
-    }
-    let train = place(elapsed);
-    let (mut above, mut below) = (String::new(), String::new());
-    let mut track: Vec<&str> = (0..frame.width)
-        .map(|column| if column < train { "━" } else { "─" })
-        .collect();
-    for (at, name) in &stations {
-        let column = place(*at);
-        track[column] = if *at <= elapsed { "●" } else { "○" };
-        let begin = column.min(frame.width.saturating_sub(length(name)));
-        for names in [&mut above, &mut below] {
-            let taken = length(names);
-            if taken == 0 || taken < begin {
-                names.push_str(&" ".repeat(begin - taken));
-                names.push_str(name);
-                break;
-            }
-        }
-    }
-    track[train] = "▶";
-    let gone: String = track[..train].concat();
-    let ahead: String = track[train + 1..].concat();
-    vec![
-        Row::of(style::plain(), above),
-        Row::of(style::good(), gone)
-            .and(style::cue(), "▶")
-            .and(style::faint(), ahead),
-        Row::of(style::plain(), below),
-        next(state, elapsed),
-    ]
-}
-
-fn next(state: &State, elapsed: Duration) -> Row {
-    let mut cues: Vec<&Moment> = state
-        .cues
-        .iter()
-        .filter(|cue| !state.fired.contains(&cue.name))
-        .collect();
-    cues.sort_by_key(|cue| cue.at);
-    let row = named("next");
-    match cues.first() {
-        Some(cue) if cue.at > elapsed => row
-            .and(style::cue(), &cue.name)
-            .and(style::plain(), format!(" in {}", clock(cue.at.saturating_sub(elapsed)))),
-        Some(cue) => row.and(style::cue(), format!("{}, now", cue.name)),
-        None => row.and(style::faint(), "no cue is left"),
-    }
-}
-
-fn scaling(sample: &Sample, width: usize) -> Vec<Row> {
-    let words = format!("{} waiting, {} running", sample.waiting, sample.running);
-    let (waiting, running) = (count(sample.waiting), count(sample.running));
-    let room = width.saturating_sub(FIGURES + 32);
-    let queue = if width < NARROW {
-        named("queue")
-    } else {
-        // Ten servers work on 320 at once: a bar that is full then leaves the queue its own end.
-        let whole = (waiting + running).max(320);
-        let working = share(running, whole, room);
-        let standing = share(waiting, whole, room).min(room - working);
-        named("queue")
-            .and(style::good(), "█".repeat(working))
-            .and(style::cue(), "▒".repeat(standing))
-            .until_column(width.saturating_sub(30))
-    };
-    let mut rows = vec![queue.and(style::plain(), words)];
-    let wanted = sample.desired.max(10) as usize;
-    for (name, count, style) in [
-        ("desired", sample.desired, style::coming()),
-        ("scheduled", sample.scheduled, style::plain()),
-        ("ready", sample.ready, style::good()),
-    ] {
-        let boxes = share(count as usize, wanted, wanted.min(40));
-        let row = named(name).and(Style::new(), format!("{count:>3}  "));
-        rows.push(row.and(style, "■".repeat(boxes)));
-    }
-    rows
-}
-
-/// Nodes, those of one type and capacity together.
-fn nodes(nodes: &[Node], region: &str) -> Vec<Row> {
-    let mut groups: BTreeMap<(&str, &str), Vec<&Node>> = BTreeMap::new();
-    for node in nodes {
-        groups
-            .entry((&node.instance_type, &node.capacity))
-            .or_default()
-            .push(node);
-    }
-    let more = groups.len().saturating_sub(GROUPS);
-    let mut rows: Vec<Row> = groups
-        .iter()
-        .take(GROUPS)
-        .map(|((instance_type, capacity), nodes)| {
-            let zones: BTreeSet<&str> = nodes.iter().map(|node| node.zone.as_str()).collect();
-            let zones: Vec<&str> = zones.into_iter().collect();
-            let row = named("nodes").and(style::strong(), format!("{:>3}  {instance_type:<13}", nodes.len()));
-            let price = price(instance_type, capacity, nodes.len(), region);
-            let row = row.and(style::plain(), format!("{capacity:<10} {price}{}", zones.join(" ")));
-            match nodes.iter().filter(|node| !node.ready).count() {
-                0 => row,
-                starting => row.and(style::cue(), format!("  {starting} starting")),
-            }
-        })
-        .collect();
-    if more > 0 {
-        rows.push(named("").and(style::faint(), format!("     and {more} more types")));
-    }
-    rows
-}
-
-/// What so many nodes cost an hour, where that is known; `~` where it is estimated.
-fn price(instance_type: &str, capacity: &str, count: usize, region: &str) -> String {
-    let known = prices::instance(instance_type, Capacity::of_label(capacity), region).filter(|_| !region.is_empty());
-    let (Some(price), Ok(count)) = (known, u32::try_from(count)) else {
-        return String::new();
-    };
-    let sign = if price.estimated { "~" } else { "" };
-    let price = format!("{sign}${:.2}/h", price.hourly * f64::from(count));
-    format!("{price:<10} ")
-}
-
-fn figures(sample: &Sample) -> Vec<Row> {
-    let seconds = |time: Duration| format!("{:.1}s", time.as_secs_f64());
-    let answers = format!(
-        "p50 {}, p95 {}, {:.1} a second, {} users",
-        seconds(sample.p50),
-        seconds(sample.p95),
-        sample.rate,
-        sample.users
-    );
-    let cost = format!("${:.2} so far, ${:.2} an hour", sample.cost, sample.hourly);
-    vec![
-        named("answers").and(style::plain(), answers),
-        named("cost").and(style::plain(), cost),
-    ]
-}
-
-fn notes(state: &State) -> Vec<Row> {
-    let mut rows = Vec::new();
-    if !state.page.is_empty() {
-        rows.push(named("page").and(style::plain(), &state.page));
-    }
-    let notes = state.notes.iter().rev();
-    rows.extend(notes.map(|(at, text)| named(&clock(*at)).and(style::plain(), text)));
-    rows
-}
-
-fn named(name: &str) -> Row {
-    Row::of(style::faint(), format!("{name:<FIGURES$}"))
-}
-
-fn count(number: u64) -> usize {
-    usize::try_from(number)
-        .unwrap_or(usize::MAX / 1024)
-        .min(usize::MAX / 1024)
-}
-
-fn since(then: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(then)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::event::Node;
+    use crate::ui::progress::Frame;
+    use crate::ui::qr;
+    use crate::ui::show::drawing::draw;
+    use crate::ui::show::drawing::price;
+    use crate::ui::text::length;
+
     use super::*;
 
     fn at(second: i64, kind: EventKind) -> Event {
@@ -417,8 +182,18 @@ mod tests {
             p50: Duration::from_millis(4230),
             p95: Duration::from_millis(11_900),
         };
+        let text = |text: &str| text.to_owned();
+        let begun = EventKind::Begun {
+            command: text("demo"),
+            stack: text("tube"),
+            world: text("local"),
+            account: text("123456789012"),
+            region: text("eu-west-1"),
+            format: 1,
+        };
         let mut state = State::default();
         for event in [
+            at(0, begun),
             at(0, show),
             at(0, act("questions", "Phones out")),
             at(
@@ -433,15 +208,17 @@ mod tests {
         state
     }
 
-    fn drawn(state: &State, second: i64, width: usize, height: usize) -> String {
+    fn seen(state: &State, second: i64, width: usize, height: usize) -> String {
         let now = Timestamp::from_second(second).unwrap();
         let frame = Frame {
             now,
             turn: 0,
             width,
             height,
+            speed: 1.0,
         };
-        let rows = draw(state, frame);
+        let code = qr::rows("http://127.0.0.1:4802", usize::MAX, qr::Ink::Characters).unwrap();
+        let rows = draw(state, frame, &code);
         assert!(rows.len() < height, "{} rows in {height}", rows.len());
         let rows: Vec<String> = rows
             .iter()
@@ -454,31 +231,56 @@ mod tests {
 
     #[test]
     fn the_whole_show_fits_eighty_columns_and_twenty_four_rows() {
-        insta::assert_snapshot!(drawn(&running(), 842, 80, 24));
+        insta::assert_snapshot!(seen(&running(), 842, 80, 24));
+    }
+
+    #[test]
+    fn a_low_terminal_has_a_row_for_each_figure() {
+        insta::assert_snapshot!(seen(&running(), 842, 40, 12));
+        insta::assert_snapshot!(seen(&running(), 842, 20, 8));
     }
 
     #[test]
     fn forty_columns_have_the_figures_without_the_queues_bar() {
-        insta::assert_snapshot!(drawn(&running(), 842, 40, 24));
+        insta::assert_snapshot!(seen(&running(), 842, 40, 24));
     }
 
     #[test]
     fn twenty_columns_and_ten_rows_have_what_fits() {
-        insta::assert_snapshot!(drawn(&running(), 842, 20, 10));
+        insta::assert_snapshot!(seen(&running(), 842, 20, 10));
+    }
+
+    #[test]
+    fn the_code_stands_beside_the_figures_while_people_scan_it() {
+        let check = |second, width, height, expected: bool| {
+            let found = seen(&running(), second, width, height).contains('▄');
+            assert_eq!(found, expected, "second {second} in {width} x {height}");
+        };
+        check(62, 84, 24, true);
+        check(62, 60, 24, false);
+        check(62, 40, 24, false);
+        check(62, 72, 12, false);
+    }
+
+    #[test]
+    fn a_wide_terminal_keeps_the_code_for_the_whole_show() {
+        for (width, expected) in [(120, true), (110, false)] {
+            assert_eq!(seen(&running(), 842, width, 24).contains('▄'), expected, "in {width}");
+        }
     }
 
     #[test]
     fn a_sample_that_is_old_is_marked() {
         let state = running();
-        assert!(!drawn(&state, 855, 80, 24).contains("old"));
-        assert!(drawn(&state, 863, 80, 24).contains("[23s old] 14:23 of 30:00"));
+        assert!(!seen(&state, 855, 80, 24).contains("old"));
+        assert!(seen(&state, 863, 80, 24).contains("[23s old] 14:23 of 30:00"));
     }
 
     #[test]
     fn the_next_cue_is_the_first_that_was_not_fired() {
         let mut state = running();
         let what = "switched every phone".to_owned();
-        assert!(drawn(&state, 842, 80, 24).contains("survey in 10:58"));
+        assert!(seen(&state, 842, 80, 24).contains("survey in 10:58"));
         state.on(&at(
             1499,
             EventKind::Cue {
@@ -486,8 +288,8 @@ mod tests {
                 what,
             },
         ));
-        assert!(drawn(&state, 1500, 80, 24).contains("winners in 3:00"));
-        assert!(drawn(&state, 1700, 80, 24).contains("winners, now"));
+        assert!(seen(&state, 1500, 80, 24).contains("winners in 3:00"));
+        assert!(seen(&state, 1700, 80, 24).contains("winners, now"));
     }
 
     #[test]
@@ -512,8 +314,8 @@ mod tests {
     fn every_size_of_terminal_is_drawn_without_harm() {
         for width in 0..100 {
             for height in [1, 2, 5, 24, 60] {
-                drawn(&running(), 842, width, height);
-                drawn(&State::default(), 0, width, height);
+                seen(&running(), 842, width, height);
+                seen(&State::default(), 0, width, height);
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::ui::screen;
 use crate::ui::screen::Screen;
 use crate::ui::screen::Size;
 use crate::ui::show;
+use crate::ui::show::drawing;
 
 /// How long a drawing stands, in the time of whoever looks at it.
 const STANDS: Duration = Duration::from_millis(100);
@@ -39,7 +40,9 @@ pub struct Options {
 pub async fn watch(heard: UnboundedReceiver<Event>, options: Options, clock: Clock) {
     match (options.format, options.terminal) {
         (Format::Json, _) => as_json(heard, options.output).await,
-        (Format::Text, Some(size)) if !options.output.quiet => as_drawing(heard, size, clock).await,
+        (Format::Text, Some(size)) if !options.output.quiet && options.output.detail == Detail::Noteworthy => {
+            as_drawing(heard, size, clock).await
+        }
         (Format::Text, _) => as_lines(heard, options.output).await,
     }
 }
@@ -64,12 +67,17 @@ async fn as_lines(mut heard: UnboundedReceiver<Event>, output: Output) {
 
 async fn as_drawing(mut heard: UnboundedReceiver<Event>, size: Size, clock: Clock) {
     let mut drawing = Drawing::on(size);
-    let pause = STANDS.mul_f64(clock.speed());
     loop {
+        // The world's pace may change meanwhile; that of whoever looks on does not.
+        let pause = STANDS.mul_f64(clock.speed());
         // Everything that happened meanwhile comes into one drawing.
         let collected = clock.timeout(pause, async {
             while let Some(event) = heard.recv().await {
                 drawing.take(&event);
+                if drawing.is_blank() {
+                    // Nothing is drawn, so somebody may ask or write next: what came before is said before.
+                    drawing.draw(clock);
+                }
             }
         });
         let is_over = collected.await.is_ok();
@@ -77,7 +85,7 @@ async fn as_drawing(mut heard: UnboundedReceiver<Event>, size: Size, clock: Cloc
             drawing.end();
             return;
         }
-        drawing.draw(clock.now());
+        drawing.draw(clock);
     }
 }
 
@@ -87,6 +95,8 @@ struct Drawing {
     lines: Lines,
     progress: progress::State,
     show: show::State,
+    // The page's address as a QR code.
+    code: Vec<String>,
     screen: Screen,
     // What is over since the last drawing.
     above: Vec<String>,
@@ -95,11 +105,14 @@ struct Drawing {
 
 impl Drawing {
     fn on(size: Size) -> Self {
+        let mut lines = Lines::new(Detail::Noteworthy);
+        lines.fit(size.width);
         Self {
             size,
-            lines: Lines::new(Detail::Noteworthy),
+            lines,
             progress: progress::State::default(),
             show: show::State::default(),
+            code: Vec::new(),
             screen: Screen::default(),
             above: Vec::new(),
             turn: 0,
@@ -120,22 +133,28 @@ impl Drawing {
             } else {
                 Ink::Characters
             };
-            self.above
-                .extend(qr::rows(page, self.size.width, ink).unwrap_or_default());
+            self.code = qr::rows(page, usize::MAX, ink).unwrap_or_default();
         }
     }
 
-    fn draw(&mut self, now: jiff::Timestamp) {
+    /// Whether there is nothing to draw.
+    fn is_blank(&self) -> bool {
+        !self.show.is_on() && !self.progress.is_at_work()
+    }
+
+    fn draw(&mut self, clock: Clock) {
         self.size = screen::size().unwrap_or(self.size);
+        self.lines.fit(self.size.width);
         self.turn += 1;
         let frame = Frame {
-            now,
+            now: clock.now(),
             turn: self.turn,
             width: self.size.width,
             height: self.size.height,
+            speed: clock.speed(),
         };
         let rows = if self.show.is_on() {
-            show::draw(&self.show, frame)
+            drawing::draw(&self.show, frame, &self.code)
         } else if self.progress.is_at_work() {
             progress::draw(&self.progress, frame)
         } else {

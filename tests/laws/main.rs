@@ -7,3 +7,4 @@ mod watch;
 mod faults;
 mod rehearsal;
 mod repetition;
+mod show;

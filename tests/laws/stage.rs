@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use camino::Utf8Path;
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tubectl::apply::cancel::Cancel;
 use tubectl::apply::walk::Outcome;
 use tubectl::clients::Clients;
@@ -13,6 +16,8 @@ use tubectl::commands::connect::Pace;
 use tubectl::commands::context::Context;
 use tubectl::commands::context::Home;
 use tubectl::commands::context::WorldName;
+use tubectl::commands::cue;
+use tubectl::commands::demo;
 use tubectl::commands::down;
 use tubectl::commands::plan;
 use tubectl::commands::rehearse;
@@ -20,7 +25,13 @@ use tubectl::commands::session::Look;
 use tubectl::commands::session::Session;
 use tubectl::commands::up;
 use tubectl::error::Failure;
+use tubectl::event::Event;
+use tubectl::event::EventKind;
 use tubectl::event::Events;
+use tubectl::show;
+use tubectl::show::director;
+use tubectl::show::director::Fired;
+use tubectl::show::director::Winners;
 use tubectl::stack::load;
 use tubectl::stack::load::Files;
 use tubectl::stack::load::Settings;
@@ -84,6 +95,7 @@ pub(crate) struct Stage {
     /// What its clients send.
     pub(crate) watch: Arc<Watch>,
     context: Context,
+    heard: Mutex<UnboundedReceiver<Event>>,
     files: Files,
 }
 
@@ -121,7 +133,7 @@ impl Stage {
         let watch = Arc::new(Watch::default());
         let region = load::region(files, &Settings::default()).expect("the stacks of the laws name their region");
         let clock = world.clock();
-        let (events, _unheard) = Events::channel(clock);
+        let (events, heard) = Events::channel(clock);
         let connector = world.connector().behind(watch.connector_gate());
         let context = Context {
             world: WorldName::Local,
@@ -139,6 +151,7 @@ impl Stage {
             world: world.clone(),
             watch,
             context,
+            heard: Mutex::new(heard),
             files: files.clone(),
         }
     }
@@ -192,6 +205,59 @@ impl Stage {
         let (events, settings) = (self.context.events.clone(), Settings::default());
         let played = rehearse::rehearse(&self.world, &self.files, &settings, charts(), events);
         played.await.map(drop)
+    }
+
+    /// `tubectl demo`.
+    pub(crate) async fn show(&self, options: demo::Options) -> Result<show::report::Report, Failure> {
+        let session = self.open("demo").await?;
+        Box::pin(demo::play(&self.context, &session, options)).await
+    }
+
+    /// `tubectl cue NAME`, as from another terminal.
+    pub(crate) async fn cue(&self, name: &str, winners: Winners) -> Result<Fired, Failure> {
+        let session = self.open("cue").await?;
+        cue::fire(&self.context, &session, name, winners).await
+    }
+
+    /// Where the show is played.
+    pub(crate) async fn stage(&self) -> director::Stage {
+        let session = self.open("cue").await.expect("the stack can be opened");
+        cue::stage(&self.context, &session).await.expect("the stack stands")
+    }
+
+    /// What the page says of itself.
+    pub(crate) async fn page(&self) -> show::page::Config {
+        self.stage().await.page.config().await.expect("the page answers")
+    }
+
+    /// Ctrl-C.
+    pub(crate) fn escalate(&self) {
+        self.context.cancel.escalate();
+    }
+
+    /// What happened since the last look.
+    pub(crate) fn heard(&self) -> Vec<EventKind> {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        std::iter::from_fn(|| heard.try_recv().ok())
+            .map(|event| event.kind)
+            .collect()
+    }
+
+    /// Time.
+    pub(crate) fn clock(&self) -> Clock {
+        self.context.clock
+    }
+
+    /// The world and the journal as they are.
+    pub(crate) fn moment(&self) -> Moment {
+        let Home::Memory { journal, .. } = &self.context.home else {
+            unreachable!("the laws keep nothing on disk");
+        };
+        Moment {
+            core: self.world.look(Core::clone),
+            journal: journal.read().expect("memory can be read"),
+            at: self.context.clock.now(),
+        }
     }
 
     /// Everything that is in the account: ids by kind.

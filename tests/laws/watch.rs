@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use tubectl_world::Core;
 use tubectl_world::Request;
@@ -13,6 +15,7 @@ use tubectl_world::connect::Gate;
 #[derive(Default)]
 pub(crate) struct Watch {
     mutating: Mutex<Vec<String>>,
+    sent: AtomicU64,
 }
 
 impl Watch {
@@ -21,10 +24,16 @@ impl Watch {
         self.mutating.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many calls there were so far, of any kind.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
     /// The gate of the clients' connector.
     pub(crate) fn connector_gate(self: &Arc<Self>) -> Gate {
         let watch = self.clone();
         Arc::new(move |onward: Connector, request: Request| {
+            watch.sent.fetch_add(1, Ordering::Relaxed);
             if !Core::reads(&request) {
                 let mut mutating = watch.mutating.lock().unwrap_or_else(PoisonError::into_inner);
                 mutating.push(called(&request));

@@ -488,13 +488,19 @@ impl World {
                 inside.streams.insert(ticket, sender);
                 Sent::Answered(http::Response::from_parts(head, Body::Pieces(pieces)))
             }
-            Reply::Program(ProgramCall { pod, request }) => match inside.running.get(&pod) {
-                Some(program) => Sent::Program(program.clone(), request),
-                None => Sent::Answered(
-                    crate::core::plain(http::StatusCode::BAD_GATEWAY, "the pod's program has not started yet")
-                        .map(Body::Whole),
-                ),
-            },
+            Reply::Program(ProgramCall { pod, request }) => {
+                if !inside.running.contains_key(&pod) {
+                    // The pod is ready, and time has not passed since: a program is there as soon as its pod is.
+                    self.keep_programs(&mut inside);
+                }
+                match inside.running.get(&pod) {
+                    Some(program) => Sent::Program(program.clone(), request),
+                    None => Sent::Answered(
+                        crate::core::plain(http::StatusCode::BAD_GATEWAY, "nothing answers in the pod")
+                            .map(Body::Whole),
+                    ),
+                }
+            }
         }
     }
 }

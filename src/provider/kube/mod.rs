@@ -6,6 +6,7 @@ pub mod reach;
 pub mod ready;
 pub mod release;
 mod remove;
+pub mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -204,7 +204,7 @@ impl<'a> Call<'a> {
             group: &self.resource.group,
             resource: &resource,
             namespace: &self.namespace,
-            name: &self.name,
+            name: self.only_name(),
         };
         if identity::allows(store, &self.user, &action) {
             return Ok(());
@@ -219,6 +219,17 @@ impl<'a> Call<'a> {
             self.user.name, self.resource.group
         );
         Err(Failure::forbidden(&self.resource, &self.name, &why))
+    }
+
+    /// The one name that this call is about: its path says it, or its field selector leaves no other.
+    fn only_name(&self) -> &str {
+        if !self.name.is_empty() {
+            return &self.name;
+        }
+        let mut terms = self.parameter("fieldSelector").split(',');
+        terms
+            .find_map(|term| term.trim().strip_prefix("metadata.name="))
+            .map_or("", |name| name.trim_start_matches('='))
     }
 
     /// Notes something that the client should know.

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::uri::Authority;
@@ -32,15 +31,15 @@ use tubectl_world::connect::Start;
 use tubectl_world::connect::Surroundings;
 
 use crate::clients::Clients;
-use crate::clients::Web;
 use crate::clients::cluster_of_pod;
 use crate::provider::aws::s3_storage::BucketStorage;
 use crate::provider::kube::Kube;
 use crate::provider::kube::ObjectName;
+use crate::show::director::data;
 use crate::show::figures;
 
-/// How often the `ConfigMap` is read: with the phones' own poll of three seconds, a flip shows in less than five.
-const CONFIG_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait before the `ConfigMap` is tried again that could not be read.
+const CONFIG_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often the figures are read; the page calls them old after fifteen seconds.
 const FIGURES_EVERY: Duration = Duration::from_secs(5);
@@ -118,14 +117,10 @@ impl Environment {
 
 /// How a gateway reaches everything else.
 pub struct Reach {
-    /// The account, for its buckets.
-    pub aws: SdkConfig,
+    /// The account, for its buckets; the model server; time.
+    pub clients: Clients,
     /// The cluster that it runs in.
     pub kube: Kube,
-    /// The model server.
-    pub web: Web,
-    /// Time.
-    pub clock: Clock,
     /// What tells its ids from another replica's.
     pub seed: u64,
 }
@@ -140,13 +135,8 @@ pub struct Service {
 impl Service {
     /// Starts a gateway. Must be called within a runtime, which runs what it does beside answering.
     pub fn start(environment: &Environment, reach: Reach) -> Self {
-        let Reach {
-            aws,
-            kube,
-            web,
-            clock,
-            seed,
-        } = reach;
+        let Reach { clients, kube, seed } = reach;
+        let (web, clock) = (clients.web(), clients.clock);
         let settings = Settings {
             show: Show::quiz(""),
             model: environment.model.clone(),
@@ -156,7 +146,7 @@ impl Service {
             let web = web.clone();
             async move { web.send(request).await }
         });
-        let storage = Arc::new(Shelves::new(environment, &aws));
+        let storage = Arc::new(Shelves::new(environment, &clients));
         let gateway = Gateway::new(settings, storage, upstream, clock, seed);
         let mut beside = JoinSet::new();
         beside.spawn(follow_config(gateway.clone(), kube.clone(), environment.clone(), clock));
@@ -196,10 +186,8 @@ fn in_pod(environment: &Environment, surroundings: &Surroundings) -> Service {
     } = surroundings;
     let client = cluster_of_pod(connector.clone(), &pod.cluster, &surroundings.token(), &pod.namespace);
     let reach = Reach {
-        aws: Clients::local(connector.clone(), &environment.region, *clock).aws,
+        clients: Clients::local(connector.clone(), &environment.region, *clock),
         kube: Kube::new(client, *clock),
-        web: Web::World(connector.clone()),
-        clock: *clock,
         seed: pod
             .uid
             .bytes()
@@ -219,7 +207,7 @@ impl Program for Broken {
     }
 }
 
-/// Does what the `ConfigMap` says, as long as it can be read; what cannot be read changes nothing.
+/// Does what the `ConfigMap` says, the moment it says it; what cannot be read changes nothing.
 async fn follow_config(gateway: Gateway, kube: Kube, environment: Environment, clock: Clock) {
     let name = ObjectName {
         api_version: "v1".to_owned(),
@@ -227,17 +215,24 @@ async fn follow_config(gateway: Gateway, kube: Kube, environment: Environment, c
         namespace: environment.namespace,
         name: environment.config_map,
     };
+    let mut known = None;
     loop {
-        match kube.get(&name).await {
-            Ok(Some(object)) => match Show::from_config(&data(&object)) {
-                Ok(show) if show != gateway.show() => gateway.configure(show),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "{name} is not followed"),
-            },
-            Ok(None) => tracing::warn!("{name} is not there"),
-            Err(error) => tracing::warn!(error = crate::apply::walk::with_causes(&error), "{name} cannot be read"),
+        match kube.changed(&name, known.as_ref()).await {
+            Ok(found) => {
+                if let Some(object) = &found {
+                    match Show::from_config(&data(object)) {
+                        Ok(show) if show != gateway.show() => gateway.configure(show),
+                        Ok(_) => {}
+                        Err(error) => tracing::warn!(%error, "{name} is not followed"),
+                    }
+                }
+                known = found;
+            }
+            Err(error) => {
+                tracing::warn!(error = crate::apply::walk::with_causes(&error), "{name} cannot be read");
+                clock.sleep(CONFIG_AGAIN).await;
+            }
         }
-        clock.sleep(CONFIG_EVERY).await;
     }
 }
 
@@ -257,14 +252,6 @@ async fn follow_figures(gateway: Gateway, kube: Kube, environment: Environment, 
     }
 }
 
-/// The data of a `ConfigMap`.
-pub fn data(object: &serde_json::Value) -> BTreeMap<String, String> {
-    let entries = object["data"].as_object().into_iter().flatten();
-    entries
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect()
-}
-
 /// Two storages in one: questions in one bucket, everything else in another.
 struct Shelves {
     questions: Arc<dyn Storage>,
@@ -272,10 +259,10 @@ struct Shelves {
 }
 
 impl Shelves {
-    fn new(environment: &Environment, aws: &SdkConfig) -> Self {
+    fn new(environment: &Environment, clients: &Clients) -> Self {
         let shelf = |bucket: &Option<String>| -> Arc<dyn Storage> {
             match bucket {
-                Some(bucket) => Arc::new(BucketStorage::new(aws, bucket)),
+                Some(bucket) => Arc::new(BucketStorage::new(&clients.aws, bucket)),
                 None => Arc::new(MemoryStorage::default()),
             }
         };
