@@ -265,9 +265,12 @@ async fn environment(daemon: &Daemon, home: &Utf8Path) -> Result<String, Failure
     let path = write_kubeconfig(daemon, home).await?;
     let status = daemon.status().await?;
     let region = clusters(&status).first().map(|cluster| cluster.region.clone());
+    let region = region.unwrap_or_else(|| REGION.to_owned());
     let variables = [
         ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", daemon.record.port)),
-        ("AWS_REGION", region.unwrap_or_else(|| REGION.to_owned())),
+        ("AWS_REGION", region.clone()),
+        // The first version of the AWS CLI reads no other.
+        ("AWS_DEFAULT_REGION", region),
         ("AWS_ACCESS_KEY_ID", "AKIALOCALWORLD000000".to_owned()),
         (
             "AWS_SECRET_ACCESS_KEY",

@@ -242,6 +242,13 @@ impl Core {
             .collect()
     }
 
+    /// A token with which whoever runs the world may ask a cluster; none if no cluster answers at this host.
+    pub fn operators_token(&self, host: &str) -> Option<String> {
+        let cluster = self.clusters.get(host)?;
+        let made = || kube::api::identity::operators_token(&cluster.region);
+        Some(cluster.admin_token.clone().unwrap_or_else(made))
+    }
+
     /// When the world next changes by itself, if nobody calls before.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let clusters = self.clusters.values().filter_map(Cluster::next_wake);

@@ -2,7 +2,8 @@
 //!
 //! One port serves every host: AWS calls are told apart by their signature, everything else by the host in the first
 //! line or in `Host`. Clients that know only an address, such as `kubectl`, get a port for each host: a door. Requests to
-//! [`CONTROL_HOST`] are for the daemon itself. It speaks no TLS: nothing leaves the machine.
+//! [`CONTROL_HOST`] are for the daemon itself. It speaks no TLS: nothing leaves the machine. Kubernetes' own clients send
+//! no token where there is no TLS, so whoever comes through a cluster's door without one is who runs the world.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
 use http::Uri;
+use http::header::AUTHORIZATION;
 use http::header::CONTENT_TYPE;
 use http::header::HOST;
 use http_body_util::BodyExt as _;
@@ -315,6 +317,7 @@ impl House {
         let mut request = Request::from_parts(head, body);
         if let Some(host) = door {
             address(&mut request, host);
+            self.introduce(&mut request, host);
         }
         let mut response = if door.is_none() && host_of(&request) == CONTROL_HOST {
             self.control(&request)
@@ -326,6 +329,18 @@ impl House {
             tell_time(response.headers_mut(), self.world.clock());
         }
         response
+    }
+
+    /// Gives a request to a cluster that comes without a token the one of whoever runs the world.
+    fn introduce(&self, request: &mut Request, host: &str) {
+        if request.headers().contains_key(AUTHORIZATION) {
+            return;
+        }
+        let token = self.world.look(|core| core.operators_token(host));
+        let header = token.and_then(|token| HeaderValue::try_from(format!("Bearer {token}")).ok());
+        if let Some(header) = header {
+            request.headers_mut().insert(AUTHORIZATION, header);
+        }
     }
 
     /// Answers what is asked of the daemon itself.

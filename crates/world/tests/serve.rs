@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tubectl_clock::Clock;
+use tubectl_world::ControlPlane;
 use tubectl_world::Core;
 use tubectl_world::Settings;
 use tubectl_world::connect::Body;
@@ -116,6 +117,38 @@ async fn production_urls_reach_the_world_through_its_port() {
         .await
         .unwrap_err();
     assert!(matches!(gone, Gone::Unreachable { .. }), "{gone}");
+}
+
+#[tokio::test]
+async fn whoever_comes_through_a_clusters_door_without_a_token_runs_the_world() {
+    let settings = settings();
+    let core = Core::with_cluster(&settings, "doors", "1.34", ControlPlane::ApiServerOnly);
+    let world = World::new(core, Clock::starting_at(settings.begins), Programs::default());
+    let (address, _served) = start(world, None).await;
+    let main = Connector::to_daemon(address);
+    let mut found = None;
+    for _ in 0..1000 {
+        let status = control(&main, "GET", "/status", "").await;
+        found = status["doors"]["doors.kubernetes.test"].as_u64();
+        if found.is_some() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let door = u16::try_from(found.expect("the cluster has a door")).expect("a port");
+    let ask = |token: Option<&str>| {
+        let request = http::Request::get(format!("http://127.0.0.1:{door}/api/v1/namespaces"));
+        let request = match token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        request.body(Bytes::new()).expect("a request that is right")
+    };
+    let through = Connector::to_daemon(SocketAddr::from(([127, 0, 0, 1], door)));
+    assert_eq!(send(&through, ask(None)).await.0, 200);
+    assert_eq!(send(&through, ask(Some("wrong"))).await.0, 401);
+    let elsewhere = http::Request::get("https://doors.kubernetes.test/api/v1/namespaces");
+    assert_eq!(send(&main, elsewhere.body(Bytes::new()).unwrap()).await.0, 401);
 }
 
 #[tokio::test]
