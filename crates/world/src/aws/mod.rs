@@ -24,7 +24,7 @@ pub(crate) mod query;
 pub(crate) mod rest;
 
 #[cfg(test)]
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -291,7 +291,11 @@ pub(crate) fn handle(mut scene: Scene<'_>, scope: &Scope, request: &Request) -> 
         id: Random::new(scene.account.calls).uuid(),
     };
     let Some(service) = service else {
-        return json::refuse(&Refusal::unknown_operation(&call), &call);
+        let message = format!("the local world has no service `{}`", scope.service);
+        let refusal = Refusal::new("UnknownOperationException", message);
+        let asked_by_form = query::operation_of(request).is_some();
+        let refuse = if asked_by_form { query::refuse } else { json::refuse };
+        return refuse(&refusal, &call);
     };
     let outcome = attempt(&mut scene, service, &call);
     if mutations::mutates(&call.operation) {
@@ -355,4 +359,20 @@ pub(crate) fn later(at: Timestamp, wait: Duration) -> Timestamp {
         .ok()
         .and_then(|wait| at.checked_add(wait).ok())
         .unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::wire::World;
+
+    #[test]
+    fn a_service_that_is_not_here_says_so_in_the_callers_protocol() {
+        let mut world = World::new();
+        let form = world.form("cloudformation", "Action=DescribeStacks&Version=2010-05-15");
+        form.has("no service `cloudformation`");
+        form.refused(400, "UnknownOperationException");
+        let json = world.json("dynamodb", "ListTables", "{}");
+        json.refused_json(400, "UnknownOperationException")
+            .has("no service `dynamodb`");
+    }
 }

@@ -393,6 +393,9 @@ fn an_instance_runs_goes_and_is_still_listed_for_an_hour() {
     call(&mut world, &describe).has("<privateDnsName>ip-10-0-0-");
     let volume = call(&mut world, "DescribeVolumes").ok().element("volumeId").to_owned();
     call(&mut world, &format!("DeleteVolume&VolumeId={volume}")).refused(400, "VolumeInUse");
+    let attached = "DescribeVolumes&Filter.1.Name=attachment.status&Filter.1.Value.1=";
+    call(&mut world, &format!("{attached}attached")).ok().has(&volume);
+    call(&mut world, &format!("{attached}detached")).ok().lacks(&volume);
     let interface = format!("DescribeNetworkInterfaces&Filter.1.Name=attachment.instance-id&Filter.1.Value.1={id}");
     let interface = made(&mut world, &interface, "networkInterfaceId");
     let delete = format!("DeleteNetworkInterface&NetworkInterfaceId={interface}");

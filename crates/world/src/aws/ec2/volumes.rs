@@ -62,8 +62,12 @@ impl Resource for Volume {
     const IDS: &'static str = "VolumeId";
     const SET: &'static str = "volumeSet";
     const FILTERS: &'static [&'static str] = &[
+        "attachment.device",
         "attachment.instance-id",
+        "attachment.status",
         "availability-zone",
+        "encrypted",
+        "size",
         "status",
         "volume-id",
         "volume-type",
@@ -83,6 +87,10 @@ impl Resource for Volume {
 
     fn facet(&self, _: &View<'_>, filter: &str) -> Vec<String> {
         match filter {
+            "attachment.device" => self.attached.iter().map(|(_, device)| device.clone()).collect(),
+            "attachment.status" => self.attached.iter().map(|_| "attached".to_owned()).collect(),
+            "encrypted" => vec![self.encrypted.to_string()],
+            "size" => vec![self.gib.to_string()],
             "attachment.instance-id" => self.attached.iter().map(|(instance, _)| instance.clone()).collect(),
             "availability-zone" => vec![self.zone.clone()],
             "status" => vec![self.status().to_owned()],

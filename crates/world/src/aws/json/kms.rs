@@ -208,7 +208,11 @@ fn of_key(scene: &mut Scene<'_>, call: &Call<'_>, members: &[&str]) -> Result<Va
     let (now, account) = (scene.now, scene.account.id.clone());
     let region = &call.scope.region;
     let kms = &mut scene.account.region(region).kms;
-    let id = kms.resolve(&input.key_id).unwrap_or(&input.key_id).to_owned();
+    let Some(id) = kms.resolve(&input.key_id).map(str::to_owned) else {
+        let alias = input.key_id.rsplit(':').next().unwrap_or_default();
+        let arn = format!("arn:aws:kms:{region}:{account}:{alias}");
+        return Err(Refusal::new("NotFoundException", format!("Alias {arn} is not found.")));
+    };
     let arn = key_arn(&account, region, &id);
     let key = kms
         .keys
@@ -485,7 +489,10 @@ mod tests {
         let check = |operation: &str, body: &str, code: &str| {
             World::new().json("kms", operation, body).refused_json(400, code);
         };
-        check("DescribeKey", r#"{"KeyId": "alias/none"}"#, "NotFoundException");
+        World::new()
+            .json("kms", "DescribeKey", r#"{"KeyId": "alias/none"}"#)
+            .refused_json(400, "NotFoundException")
+            .has("Alias arn:aws:kms:eu-west-1:123456789012:alias/none is not found.");
         check(
             "DescribeKey",
             r#"{"KeyId": "x", "PendingWindowInDays": 7}"#,

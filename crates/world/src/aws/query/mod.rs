@@ -19,6 +19,7 @@ pub(super) use crate::aws::query::form::pairs;
 
 use crate::aws::Call;
 use crate::aws::Refusal;
+use crate::aws::Scene;
 use crate::aws::Site;
 use crate::aws::xml::Xml;
 use crate::core::Request;
@@ -60,6 +61,19 @@ pub(super) const fn operation<R>(name: &'static str, parameters: &'static str, r
 /// The operation that a form names.
 pub(super) fn operation_of(request: &Request) -> Option<String> {
     pairs(request).remove("Action")
+}
+
+/// Answers a call on one region with the operation that it names, which one of the groups has.
+pub(super) fn answer_at(
+    scene: &mut Scene<'_>,
+    call: &Call<'_>,
+    groups: &[&[Operation<Run>]],
+    frame: Frame,
+) -> Result<Response, Refusal> {
+    let knows = |group: &&&[Operation<Run>]| group.iter().any(|operation| operation.name == call.operation);
+    let operations = groups.iter().find(knows).copied().unwrap_or_default();
+    let mut site = scene.site(&call.scope.region);
+    answer(call, operations, frame, |run, form| run(&mut site, form))
 }
 
 /// Answers a call with the operation that it names.

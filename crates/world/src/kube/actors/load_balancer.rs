@@ -1,21 +1,20 @@
 //! The AWS load balancer controller: an Ingress of its class becomes a load balancer with everything that belongs to it.
 //!
-//! It acts only while its Deployment is Available. What it makes carries the tag of its cluster, and goes when the
-//! Ingress goes; until then the Ingress carries its finalizer.
+//! It acts only while its Deployment is Available. What it makes carries the tags of its cluster and its Ingress, by which
+//! it finds it again: it remembers nothing. All of it goes when the Ingress goes, which carries a finalizer until then.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 use sha2::Digest;
 use sha2::Sha256;
 
 use crate::aws::Refusal;
+use crate::aws::Site;
+use crate::aws::Tags;
 use crate::aws::ec2::security_group_rules;
 use crate::aws::ec2::security_group_rules::Peer;
 use crate::aws::ec2::security_group_rules::Rule;
@@ -51,18 +50,17 @@ pub(super) const ACTOR: Actor = Actor {
     work: Work::Whole(reconcile),
 };
 
+/// The tag that names the cluster.
+const CLUSTER_TAG: &str = "elbv2.k8s.aws/cluster";
+
 const INGRESS_FINALIZER: &str = "ingress.k8s.aws/resources";
 const SERVICE_FINALIZER: &str = "service.k8s.aws/resources";
 
 /// How soon it tries again what AWS refused.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What the controller made, by uid of the object that it made it for.
-pub(crate) type Memory = BTreeMap<String, Made>;
-
-/// One load balancer and what belongs to it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Made {
+/// One load balancer and what belongs to it, as far as it is there.
+struct Made {
     balancer: Option<String>,
     listener: Option<String>,
     target_group: Option<String>,
@@ -81,6 +79,43 @@ struct Wish {
     port: Value,
     health_path: String,
     internal: bool,
+}
+
+impl Wish {
+    /// The tags of everything that is made for the object in this cluster.
+    fn tags(&self, cluster: &str) -> Tags {
+        let name = Name::of(&self.object);
+        Tags::from([
+            (CLUSTER_TAG.to_owned(), cluster.to_owned()),
+            (self.tag("stack"), format!("{}/{}", name.namespace, name.name)),
+        ])
+    }
+
+    /// A tag's name: `ingress.k8s.aws/stack`.
+    fn tag(&self, name: &str) -> String {
+        match self.balancer {
+            Kind::Application => format!("ingress.k8s.aws/{name}"),
+            Kind::Network => format!("service.k8s.aws/{name}"),
+        }
+    }
+}
+
+impl Made {
+    /// What carries all of these tags.
+    fn find(site: &mut Site<'_>, tags: &Tags) -> Self {
+        let has_all = |found: &Tags| tags.iter().all(|(key, value)| found.get(key) == Some(value));
+        let ec2 = site.ec2();
+        let groups = ec2.security_groups.keys();
+        let security_group = groups.cloned().find(|id| has_all(ec2.tags(id)));
+        let elb = site.elb();
+        let own = |arn: &&String| elb.tags.get(*arn).is_some_and(has_all);
+        Self {
+            balancer: elb.load_balancers.keys().find(own).cloned(),
+            listener: elb.listeners.keys().find(own).cloned(),
+            target_group: elb.target_groups.keys().find(own).cloned(),
+            security_group,
+        }
+    }
 }
 
 fn reconcile(scene: &mut Scene<'_>) -> Option<Timestamp> {
@@ -105,7 +140,7 @@ fn reconcile(scene: &mut Scene<'_>) -> Option<Timestamp> {
     let mut again = None;
     for wish in wishes {
         let done = if marked(&wish.object) {
-            take_away(scene, &wish)
+            take_away(scene, &wish, &cluster)
         } else {
             fulfil(scene, &wish, &cluster)
         };
@@ -185,7 +220,6 @@ fn of_service(service: &Value) -> Option<Wish> {
 /// Makes what is not there yet, and keeps the targets in step with the endpoints.
 fn fulfil(scene: &mut Scene<'_>, wish: &Wish, cluster: &str) -> Result<(), Refusal> {
     let name = Name::of(&wish.object);
-    let uid = pod::uid(&wish.object).to_owned();
     let finalizer = wish.finalizer;
     scene
         .cluster
@@ -197,11 +231,8 @@ fn fulfil(scene: &mut Scene<'_>, wish: &Wish, cluster: &str) -> Result<(), Refus
                 object["metadata"]["finalizers"] = json!(finalizers);
             }
         });
-    let mut made = scene.cluster.actors.load_balancers.remove(&uid).unwrap_or_default();
-    let done = make(scene, wish, cluster, &mut made);
-    scene.cluster.actors.load_balancers.insert(uid, made.clone());
-    let host = done?;
-    follow_targets(scene, wish, &made)?;
+    let (host, group) = make(scene, wish, cluster)?;
+    follow_targets(scene, wish, &group)?;
     scene
         .cluster
         .store
@@ -211,25 +242,19 @@ fn fulfil(scene: &mut Scene<'_>, wish: &Wish, cluster: &str) -> Result<(), Refus
     Ok(())
 }
 
-/// Makes what is missing, in order, and gives the load balancer's host name.
-fn make(scene: &mut Scene<'_>, wish: &Wish, cluster: &str, made: &mut Made) -> Result<String, Refusal> {
+/// Makes what is missing, in order, and gives the load balancer's host name and the target group behind it.
+fn make(scene: &mut Scene<'_>, wish: &Wish, cluster: &str) -> Result<(String, String), Refusal> {
     let name = Name::of(&wish.object);
-    let prefix = if wish.balancer == Kind::Application {
-        "ingress"
-    } else {
-        "service"
-    };
-    let stack = format!("{}/{}", name.namespace, name.name);
+    let own = wish.tags(cluster);
     let tags = |resource: &str| {
-        BTreeMap::from([
-            ("elbv2.k8s.aws/cluster".to_owned(), cluster.to_owned()),
-            (format!("{prefix}.k8s.aws/stack"), stack.clone()),
-            (format!("{prefix}.k8s.aws/resource"), resource.to_owned()),
-        ])
+        let mut tags = own.clone();
+        tags.insert(wish.tag("resource"), resource.to_owned());
+        tags
     };
     let short = physical(&name, pod::uid(&wish.object));
     let (vpc, subnets) = place(scene, wish.internal)?;
     let mut site = site(scene);
+    let mut made = Made::find(&mut site, &own);
     if made.security_group.is_none() && wish.balancer == Kind::Application {
         let about = "[k8s] Managed SecurityGroup for LoadBalancer";
         let group = security_groups::create(&mut site, &vpc, &short, about, tags("ManagedLBSecurityGroup"))?;
@@ -237,8 +262,8 @@ fn make(scene: &mut Scene<'_>, wish: &Wish, cluster: &str, made: &mut Made) -> R
         security_group_rules::allow(&mut site, &group, Rule::tcp(wish.listens, wish.listens, peer, ""));
         made.security_group = Some(group);
     }
-    let balancer = match &made.balancer {
-        Some(arn) => arn.clone(),
+    let balancer = match made.balancer {
+        Some(arn) => arn,
         None => load_balancers::create(
             &mut site,
             NewLoadBalancer {
@@ -255,14 +280,13 @@ fn make(scene: &mut Scene<'_>, wish: &Wish, cluster: &str, made: &mut Made) -> R
             },
         )?,
     };
-    made.balancer = Some(balancer.clone());
     let protocol = if wish.balancer == Kind::Application {
         "HTTP"
     } else {
         "TCP"
     };
-    let group = match &made.target_group {
-        Some(arn) => arn.clone(),
+    let group = match made.target_group {
+        Some(arn) => arn,
         None => target_groups::create(
             &mut site,
             NewTargetGroup {
@@ -278,25 +302,21 @@ fn make(scene: &mut Scene<'_>, wish: &Wish, cluster: &str, made: &mut Made) -> R
                     healthy: 2,
                     ..Check::default()
                 },
-                tags: tags(&format!("{stack}-{}:{}", wish.service.name, wish.port)),
+                tags: tags(&format!(
+                    "{}/{}-{}:{}",
+                    name.namespace, name.name, wish.service.name, wish.port
+                )),
             },
         )?,
     };
-    made.target_group = Some(group.clone());
     if made.listener.is_none() {
         let actions = vec![Action::forward(&group)];
         let tags = tags(&wish.listens.to_string());
-        made.listener = Some(listeners::create(
-            &mut site,
-            &balancer,
-            protocol,
-            wish.listens,
-            actions,
-            tags,
-        )?);
+        listeners::create(&mut site, &balancer, protocol, wish.listens, actions, tags)?;
     }
     let found = site.elb().load_balancers.get(&balancer);
-    Ok(found.map_or_else(String::new, |found| found.dns_name.clone()))
+    let host = found.map_or_else(String::new, |found| found.dns_name.clone());
+    Ok((host, group))
 }
 
 /// The names that the controller gives: readable parts, and ten digits that tell apart.
@@ -354,7 +374,7 @@ fn place(scene: &mut Scene<'_>, internal: bool) -> Result<(String, Vec<String>),
 }
 
 /// Registers the ready endpoints of the service, and no others.
-fn follow_targets(scene: &mut Scene<'_>, wish: &Wish, made: &Made) -> Result<(), Refusal> {
+fn follow_targets(scene: &mut Scene<'_>, wish: &Wish, group: &str) -> Result<(), Refusal> {
     let store = &scene.cluster.store;
     let service = store.get(&kinds::SERVICE, &wish.service.namespace, &wish.service.name);
     let ports = service.map_or(&[][..], |service| list(&service["spec"]["ports"]));
@@ -378,9 +398,6 @@ fn follow_targets(scene: &mut Scene<'_>, wish: &Wish, made: &Made) -> Result<(),
             .filter(|one| one["conditions"]["ready"] == true);
         wanted.extend(ready.filter_map(|one| Some((one["addresses"][0].as_str()?.to_owned(), port))));
     }
-    let Some(group) = &made.target_group else {
-        return Ok(());
-    };
     let mut site = site(scene);
     let current = site
         .elb()
@@ -399,26 +416,27 @@ fn follow_targets(scene: &mut Scene<'_>, wish: &Wish, made: &Made) -> Result<(),
 }
 
 /// Deletes what was made, in order; then the object may go.
-fn take_away(scene: &mut Scene<'_>, wish: &Wish) -> Result<(), Refusal> {
-    let uid = pod::uid(&wish.object).to_owned();
+fn take_away(scene: &mut Scene<'_>, wish: &Wish, cluster: &str) -> Result<(), Refusal> {
     if !list(&wish.object["metadata"]["finalizers"])
         .iter()
         .any(|one| one == wish.finalizer)
     {
         return Ok(());
     }
-    let mut made = scene.cluster.actors.load_balancers.remove(&uid).unwrap_or_default();
     let mut site = site(scene);
-    if let Some(listener) = made.listener.take() {
-        listeners::remove(&mut site, &listener);
+    let made = Made::find(&mut site, &wish.tags(cluster));
+    if let Some(listener) = &made.listener {
+        listeners::remove(&mut site, listener);
     }
-    if let Some(balancer) = made.balancer.take() {
-        load_balancers::remove(&mut site, &balancer);
+    if let Some(balancer) = &made.balancer {
+        load_balancers::remove(&mut site, balancer);
     }
-    let rest = remove_rest(&mut site, &mut made);
-    if rest.is_err() {
-        scene.cluster.actors.load_balancers.insert(uid, made);
-        return rest;
+    if let Some(group) = &made.target_group {
+        target_groups::remove(&mut site, group)?;
+    }
+    // It can go once the load balancer's interfaces are gone.
+    if let Some(group) = &made.security_group {
+        security_groups::remove(&mut site, group)?;
     }
     let name = Name::of(&wish.object);
     let finalizer = wish.finalizer;
@@ -433,15 +451,67 @@ fn take_away(scene: &mut Scene<'_>, wish: &Wish) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The target group, and the security group once the load balancer's interfaces are gone.
-fn remove_rest(site: &mut crate::aws::Site<'_>, made: &mut Made) -> Result<(), Refusal> {
-    if let Some(group) = &made.target_group {
-        target_groups::remove(site, group)?;
-        made.target_group = None;
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::aws::wire::signed;
+    use crate::core::Core;
+    use crate::core::Origin;
+    use crate::core::Reply;
+    use crate::core::Settings;
+
+    fn call(core: &mut Core, service: &str, body: &str) -> String {
+        let request = signed(service)
+            .method("POST")
+            .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
+            .body(Bytes::from(body.to_owned()))
+            .unwrap();
+        let Reply::Answer(response) = core.handle(core.now(), &Origin::Outside, request) else {
+            panic!("AWS answers at once");
+        };
+        assert!(response.status().is_success(), "{response:?}");
+        String::from_utf8(response.into_body().to_vec()).unwrap()
     }
-    if let Some(group) = &made.security_group {
-        security_groups::remove(site, group)?;
-        made.security_group = None;
+
+    /// The text of the first element of a name.
+    fn element<'a>(text: &'a str, name: &str) -> &'a str {
+        let (_, rest) = text.split_once(&format!("<{name}>")).unwrap();
+        rest.split_once("</").unwrap().0
     }
-    Ok(())
+
+    #[test]
+    fn what_was_made_is_found_again_by_all_of_its_tags() {
+        let mut core = Core::new(&Settings {
+            seed: 1,
+            account: "123456789012".to_owned(),
+            begins: "2026-03-01T09:00:00Z".parse().unwrap(),
+        });
+        let answer = call(
+            &mut core,
+            "ec2",
+            "Action=CreateVpc&CidrBlock=10.0.0.0/16&Version=2016-11-15",
+        );
+        let vpc = element(&answer, "vpcId").to_owned();
+        let mut make = |name: &str, cluster: &str| {
+            let body = format!(
+                "Action=CreateTargetGroup&Version=2015-12-01&Name={name}&Protocol=HTTP&Port=80&VpcId={vpc}&TargetType=ip\
+                 &Tags.member.1.Key=elbv2.k8s.aws/cluster&Tags.member.1.Value={cluster}\
+                 &Tags.member.2.Key=ingress.k8s.aws/stack&Tags.member.2.Value=default/gateway"
+            );
+            let answer = call(&mut core, "elasticloadbalancing", &body);
+            element(&answer, "TargetGroupArn").to_owned()
+        };
+        let (own, other) = (make("own", "tube"), make("other", "tube-2"));
+        let mut scene = core.aws_scene();
+        let mut find = |cluster: &str, stack: &str| {
+            let tags = [(CLUSTER_TAG, cluster), ("ingress.k8s.aws/stack", stack)];
+            let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            Made::find(&mut scene.site("eu-west-1"), &tags).target_group
+        };
+        assert_eq!(find("tube", "default/gateway"), Some(own));
+        assert_eq!(find("tube-2", "default/gateway"), Some(other));
+        assert_eq!(find("tube", "default/gate"), None);
+    }
 }

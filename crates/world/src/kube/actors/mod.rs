@@ -132,7 +132,6 @@ pub(crate) struct Memory {
     scalers: otel_scaler::Memory,
     scaled_objects: keda::Memory,
     autoscalers: autoscaler::Memory,
-    load_balancers: load_balancer::Memory,
     karpenter: karpenter::Memory,
 }
 

@@ -25,9 +25,7 @@ use crate::aws::page;
 use crate::aws::query;
 use crate::aws::query::Form;
 use crate::aws::query::Frame;
-use crate::aws::query::Operation;
 use crate::aws::query::Results;
-use crate::aws::query::Run;
 use crate::aws::tags;
 use crate::aws::xml::Xml;
 use crate::core::Response;
@@ -97,16 +95,13 @@ impl Elb {
 }
 
 pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response, Refusal> {
-    let groups: [&[Operation<Run>]; 4] = [
+    let groups = [
         load_balancers::OPERATIONS,
         listeners::OPERATIONS,
         tagging::OPERATIONS,
         target_groups::OPERATIONS,
     ];
-    let knows = |group: &&[Operation<Run>]| group.iter().any(|operation| operation.name == call.operation);
-    let operations = groups.into_iter().find(knows).unwrap_or_default();
-    let mut site = scene.site(&call.scope.region);
-    query::answer(call, operations, FRAME, |run, form| run(&mut site, form))
+    query::answer_at(scene, call, &groups, FRAME)
 }
 
 /// Lets load balancers come up and their interfaces go.

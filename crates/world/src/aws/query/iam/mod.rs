@@ -31,9 +31,7 @@ use crate::aws::page;
 use crate::aws::query;
 use crate::aws::query::Form;
 use crate::aws::query::Frame;
-use crate::aws::query::Operation;
 use crate::aws::query::Results;
-use crate::aws::query::Run;
 use crate::aws::tags;
 use crate::aws::xml::Xml;
 use crate::core::Response;
@@ -136,16 +134,13 @@ impl Site<'_> {
 }
 
 pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response, Refusal> {
-    let groups: [&[Operation<Run>]; 4] = [
+    let groups = [
         roles::OPERATIONS,
         policies::OPERATIONS,
         profiles::OPERATIONS,
         providers::OPERATIONS,
     ];
-    let knows = |group: &&[Operation<Run>]| group.iter().any(|operation| operation.name == call.operation);
-    let operations = groups.into_iter().find(knows).unwrap_or_default();
-    let mut site = scene.site(&call.scope.region);
-    query::answer(call, operations, FRAME, |run, form| run(&mut site, form))
+    query::answer_at(scene, call, &groups, FRAME)
 }
 
 fn no_such_entity(message: impl Into<String>) -> Refusal {

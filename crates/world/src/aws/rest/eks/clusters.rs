@@ -1,5 +1,7 @@
 //! Clusters: from the call that creates one to the last write of its log.
 
+pub(super) mod updates;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -24,11 +26,11 @@ use crate::aws::rest::eks::access;
 use crate::aws::rest::eks::catalog;
 use crate::aws::rest::eks::certificate::CERTIFICATE;
 use crate::aws::rest::eks::cluster;
+use crate::aws::rest::eks::clusters::updates::Update;
 use crate::aws::rest::eks::ground;
 use crate::aws::rest::eks::in_use;
 use crate::aws::rest::eks::invalid_parameter;
 use crate::aws::rest::eks::invalid_request;
-use crate::aws::rest::eks::not_found;
 use crate::kube;
 
 /// The kinds of log that a control plane can write.
@@ -117,13 +119,6 @@ struct Provider {
     key_arn: String,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Update {
-    kind: String,
-    created: Timestamp,
-    due: Timestamp,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Create {
@@ -203,22 +198,6 @@ struct UpgradePolicy {
 #[serde(deny_unknown_fields)]
 struct Switch {
     enabled: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct UpdateConfig {
-    resources_vpc_config: Option<VpcConfig>,
-    logging: Option<Logging>,
-    #[expect(
-        dead_code,
-        reason = "an update with the same token is the same update, and does the same again"
-    )]
-    client_request_token: Option<String>,
-    access_config: Option<AccessConfig>,
-    upgrade_policy: Option<UpgradePolicy>,
-    zonal_shift_config: Option<Switch>,
-    deletion_protection: Option<bool>,
 }
 
 fn yes() -> bool {
@@ -333,19 +312,6 @@ impl Cluster {
 
     fn log_group(&self) -> String {
         format!("/aws/eks/{}/cluster", self.name)
-    }
-}
-
-impl Update {
-    fn described(&self, id: &str, now: Timestamp) -> Value {
-        json!({
-            "id": id,
-            "status": if self.due <= now { "Successful" } else { "InProgress" },
-            "type": self.kind,
-            "params": [],
-            "createdAt": epoch(self.created),
-            "errors": [],
-        })
     }
 }
 
@@ -537,76 +503,6 @@ pub(super) fn delete(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, 
     cluster.status = Status::Deleting;
     cluster.due = Some(later(now, wait));
     Ok(json!({"cluster": cluster.described()}))
-}
-
-pub(super) fn update(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
-    let body: UpdateConfig = input.body()?;
-    let (now, wait, id) = (scene.now, scene.random.seconds(30.0, 60.0, 120.0), scene.random.uuid());
-    let cluster = super::active(scene, input.region(), input.name(0))?;
-    let mut kinds = Vec::new();
-    if let Some(config) = body.resources_vpc_config {
-        if config.subnet_ids.is_some() || config.security_group_ids.is_some() {
-            return Err(invalid_parameter(
-                "the local world does not move a cluster to other subnets or groups",
-            ));
-        }
-        let changed = Network::new(VpcConfig {
-            subnet_ids: Some(cluster.network.subnets.clone()),
-            security_group_ids: Some(cluster.network.security_groups.clone()),
-            endpoint_public_access: config.endpoint_public_access.or(Some(cluster.network.public)),
-            endpoint_private_access: config.endpoint_private_access.or(Some(cluster.network.private)),
-            public_access_cidrs: config
-                .public_access_cidrs
-                .or_else(|| Some(cluster.network.public_from.clone())),
-        })?;
-        cluster.network = changed;
-        kinds.push("EndpointAccessUpdate");
-    }
-    if body.logging.is_some() {
-        let mut changed = cluster.logging.clone();
-        switch_logging(&mut changed, body.logging)?;
-        if changed == cluster.logging {
-            return Err(invalid_parameter("No changes needed for the logging config provided"));
-        }
-        cluster.logging = changed;
-        kinds.push("LoggingUpdate");
-    }
-    if let Some(mode) = body.access_config.and_then(|access| access.authentication_mode) {
-        cluster.authentication = mode;
-        kinds.push("AccessConfigUpdate");
-    }
-    if let Some(policy) = body.upgrade_policy {
-        cluster.support = policy.support_type;
-        kinds.push("UpgradePolicyUpdate");
-    }
-    if let Some(switch) = body.zonal_shift_config {
-        cluster.zonal_shift = switch.enabled;
-        kinds.push("ZonalShiftConfigUpdate");
-    }
-    if let Some(protected) = body.deletion_protection {
-        cluster.protected = protected;
-        kinds.push("DeletionProtectionUpdate");
-    }
-    let [kind] = kinds[..] else {
-        return Err(invalid_parameter(
-            "Only one type of update can be allowed, and there must be one.",
-        ));
-    };
-    let due = later(now, wait);
-    cluster.status = Status::Updating;
-    cluster.due = Some(due);
-    Ok(json!({"update": cluster.begin_update(id, kind, now, due)}))
-}
-
-pub(super) fn describe_update(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
-    let now = scene.now;
-    let cluster = cluster(scene, input.region(), input.name(0))?;
-    let id = input.name(1);
-    let update = cluster
-        .updates
-        .get(id)
-        .ok_or_else(|| not_found(format!("No update found for ID: {id}")))?;
-    Ok(json!({"update": update.described(id, now)}))
 }
 
 /// Lets one cluster act on what is due.
