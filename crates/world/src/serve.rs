@@ -177,7 +177,7 @@ async fn see_off(house: &House, mut arriving: mpsc::UnboundedReceiver<Visit>) {
     }
     drop(there);
     // Whoever listens ends the daemon, when what is under way is answered.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Opens a port for each host that wants one, and closes it when the host is gone.

@@ -3,6 +3,7 @@
 //! It keeps what the API server keeps in etcd and no more: identity, revisions, generations, deletion marks and
 //! finalizers. It validates nothing and knows no kind; the API does that for clients, actors are trusted.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::fmt;
@@ -62,12 +63,12 @@ const REMEMBERED_CHANGES: usize = 5_000;
 
 /// A kind within its group, as in `Deployment.apps` or `Pod`; versions of one kind share their objects.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct GroupKind(std::borrow::Cow<'static, str>);
+pub(crate) struct GroupKind(Cow<'static, str>);
 
 impl GroupKind {
     /// A kind that the code knows by name.
     pub(crate) const fn of(text: &'static str) -> Self {
-        Self(std::borrow::Cow::Borrowed(text))
+        Self(Cow::Borrowed(text))
     }
 
     /// A kind of a group; the core group is the empty one.
@@ -77,7 +78,7 @@ impl GroupKind {
         } else {
             format!("{kind}.{group}")
         };
-        Self(std::borrow::Cow::Owned(text))
+        Self(Cow::Owned(text))
     }
 
     /// The kind's own name.
@@ -281,7 +282,7 @@ impl Store {
         let ends =
             marked(&object) && !marked(&before) && object["metadata"].get("deletionGracePeriodSeconds").is_some();
         if let Some(generation) = before["metadata"]["generation"].as_u64()
-            && (ends || without_bookkeeping(&object) != without_bookkeeping(&before))
+            && (ends || !want_the_same(&before, &object))
         {
             object["metadata"]["generation"] = json!(generation + 1);
         }
@@ -404,13 +405,17 @@ fn held(object: &Value) -> bool {
     some(&object["metadata"]["finalizers"]) || some(&object["spec"]["finalizers"])
 }
 
-/// The part of an object whose change makes a new generation.
-fn without_bookkeeping(object: &Value) -> BTreeMap<&str, &Value> {
-    let fields = object.as_object().into_iter().flatten();
-    fields
-        .filter(|(field, _)| !matches!(field.as_str(), "metadata" | "status"))
-        .map(|(field, value)| (field.as_str(), value))
-        .collect()
+/// Whether two versions of an object want the same, so that they are one generation. Binding a pod to a node makes none.
+fn want_the_same(before: &Value, after: &Value) -> bool {
+    let not_wanted: &[&str] = if after["kind"] == "Pod" { &["nodeName"] } else { &[] };
+    let same = |before: &Value, after: &Value, but: &[&str]| fields(before, but).eq(fields(after, but));
+    same(before, after, &["metadata", "status", "spec"]) && same(&before["spec"], &after["spec"], not_wanted)
+}
+
+/// The fields of an object but these.
+fn fields<'a>(object: &'a Value, but: &'a [&'a str]) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    let all = object.as_object().into_iter().flatten();
+    all.filter(|(name, _)| !but.contains(&name.as_str()))
 }
 
 /// JSON has no maps with structured keys, so a stored map is a list of its objects; their names are in their metadata.

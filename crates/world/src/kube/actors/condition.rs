@@ -66,7 +66,8 @@ pub(crate) fn set(object: &mut Value, now: Timestamp, condition: &Condition<'_>)
     if !condition.reason.is_empty() {
         entry["reason"] = json!(condition.reason);
     }
-    if !condition.message.is_empty() {
+    // Custom kinds share one type of condition, in which the message is never left out.
+    if !condition.message.is_empty() || is_custom(object) {
         entry["message"] = json!(condition.message);
     }
     let conditions = &mut object["status"]["conditions"];
@@ -87,9 +88,35 @@ pub(crate) fn set(object: &mut Value, now: Timestamp, condition: &Condition<'_>)
     }
 }
 
+/// Whether an object is of a kind that a definition added.
+fn is_custom(object: &Value) -> bool {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    group.contains('.') && !group.ends_with("k8s.io")
+}
+
 /// Whether a Deployment says that it is Available.
 pub(crate) fn is_available(store: &Store, namespace: &str, deployment: &str) -> bool {
     store
         .get(&kinds::DEPLOYMENT, namespace, deployment)
         .is_some_and(|deployment| holds(deployment, "Available"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn custom_kinds_have_a_message_even_if_it_is_empty() {
+        for (version, expected) in [("karpenter.sh/v1", Some("")), ("apps/v1", None), ("v1", None)] {
+            let mut object = json!({"apiVersion": version});
+            set(
+                &mut object,
+                Timestamp::UNIX_EPOCH,
+                &Condition::new("Ready", true, "Ready", ""),
+            );
+            let found = find(&object, "Ready").and_then(|condition| condition["message"].as_str());
+            assert_eq!(found, expected, "{version}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 use sha2::Digest;
@@ -57,6 +58,7 @@ fn reconcile(scene: &mut Scene<'_>, name: &Name) -> Option<Timestamp> {
     }
     let (new, old): (Vec<_>, Vec<_>) = sets.into_iter().partition(|set| is_current(set, &hash));
     if let Some(new) = new.first() {
+        renew(scene, &deployment, new, &old);
         roll(scene, &deployment, new, &old, paused);
     }
     clean_up(scene, &deployment, old);
@@ -95,10 +97,7 @@ fn create_set(scene: &mut Scene<'_>, deployment: &Value, hash: &str, others: &[A
     template["metadata"]["labels"][HASH] = json!(hash);
     let mut selector = deployment["spec"]["selector"].clone();
     selector["matchLabels"][HASH] = json!(hash);
-    let mut annotations = deployment["metadata"]["annotations"].clone();
-    if let Some(annotations) = annotations.as_object_mut() {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    }
+    let mut annotations = Value::Object(handed_on(deployment));
     annotations[REVISION] = json!(revision.to_string());
     annotations["deployment.kubernetes.io/desired-replicas"] = json!(replicas(deployment).to_string());
     let set = json!({
@@ -131,8 +130,35 @@ fn create_set(scene: &mut Scene<'_>, deployment: &Value, hash: &str, others: &[A
         .change(&kinds::DEPLOYMENT, &name.namespace, &name.name, |deployment| {
             deployment["metadata"]["annotations"][REVISION] = json!(revision.to_string());
             let progressing = Condition::new("Progressing", true, "NewReplicaSetCreated", &message);
-            set_progressing(deployment, now, &progressing);
+            set_updated(deployment, now, &progressing);
         });
+}
+
+/// The annotations of a Deployment that its sets have as well.
+fn handed_on(deployment: &Value) -> Map<String, Value> {
+    let annotations = deployment["metadata"]["annotations"].as_object().cloned();
+    let mut annotations = annotations.unwrap_or_default();
+    annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    annotations.remove(REVISION);
+    annotations
+}
+
+/// Gives the current set what the Deployment hands on, and the newest revision: its template may have come back.
+fn renew(scene: &mut Scene<'_>, deployment: &Value, new: &Value, old: &[Arc<Value>]) {
+    let before = old.iter().map(|set| revision(set)).max().unwrap_or(0);
+    let newest = json!(revision(new).max(before + 1).to_string());
+    let handed_on = handed_on(deployment);
+    let (set, name) = (Name::of(new), Name::of(deployment));
+    let store = &mut scene.cluster.store;
+    store.change(&kinds::REPLICA_SET, &set.namespace, &set.name, |set| {
+        for (annotation, value) in handed_on {
+            set["metadata"]["annotations"][annotation] = value;
+        }
+        set["metadata"]["annotations"][REVISION] = newest.clone();
+    });
+    store.change(&kinds::DEPLOYMENT, &name.namespace, &name.name, |deployment| {
+        deployment["metadata"]["annotations"][REVISION] = newest;
+    });
 }
 
 fn revision(set: &Value) -> u64 {
@@ -309,7 +335,9 @@ fn write_status(scene: &mut Scene<'_>, deployment: &Value, sets: &[Arc<Value>], 
                     "Deployment does not have minimum availability.",
                 )
             };
-            condition::set(deployment, now, &availability);
+            if condition::status(deployment, "Available") != Some(availability.status) {
+                set_updated(deployment, now, &availability);
+            }
             write_progress(deployment, now, &before, complete, &set_name);
         });
 }
@@ -323,7 +351,7 @@ fn write_progress(deployment: &mut Value, now: Timestamp, before: &Value, comple
         let message = format!("ReplicaSet \"{set}\" has successfully progressed.");
         if old_reason != Some(json!("NewReplicaSetAvailable")) {
             let done = Condition::new("Progressing", true, "NewReplicaSetAvailable", &message);
-            set_progressing(deployment, now, &done);
+            set_updated(deployment, now, &done);
         }
         return;
     }
@@ -335,18 +363,19 @@ fn write_progress(deployment: &mut Value, now: Timestamp, before: &Value, comple
     if old_reason.is_none() || replaced || (moved && !finished) {
         let message = format!("ReplicaSet \"{set}\" is progressing.");
         let progressing = Condition::new("Progressing", true, "ReplicaSetUpdated", &message);
-        set_progressing(deployment, now, &progressing);
+        set_updated(deployment, now, &progressing);
     } else if !finished && overdue(deployment, now) && old_reason != Some(json!("ProgressDeadlineExceeded")) {
         let message = format!("ReplicaSet \"{set}\" has timed out progressing.");
         let stuck = Condition::new("Progressing", false, "ProgressDeadlineExceeded", &message);
-        set_progressing(deployment, now, &stuck);
+        set_updated(deployment, now, &stuck);
     }
 }
 
-fn set_progressing(deployment: &mut Value, now: Timestamp, progressing: &Condition<'_>) {
-    condition::set(deployment, now, progressing);
+/// Sets a condition; those of Deployments also say when they were last written.
+fn set_updated(deployment: &mut Value, now: Timestamp, condition: &Condition<'_>) {
+    condition::set(deployment, now, condition);
     if let Some(list) = deployment["status"]["conditions"].as_array_mut() {
-        for entry in list.iter_mut().filter(|entry| entry["type"] == "Progressing") {
+        for entry in list.iter_mut().filter(|entry| entry["type"] == condition.kind) {
             entry["lastUpdateTime"] = json!(crate::kube::store::seconds(now));
         }
     }

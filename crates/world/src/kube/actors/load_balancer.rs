@@ -105,8 +105,8 @@ impl Made {
     fn find(site: &mut Site<'_>, tags: &Tags) -> Self {
         let has_all = |found: &Tags| tags.iter().all(|(key, value)| found.get(key) == Some(value));
         let ec2 = site.ec2();
-        let groups = ec2.security_groups.keys();
-        let security_group = groups.cloned().find(|id| has_all(ec2.tags(id)));
+        let mut groups = ec2.security_groups.keys();
+        let security_group = groups.find(|id| has_all(ec2.tags(id))).cloned();
         let elb = site.elb();
         let own = |arn: &&String| elb.tags.get(*arn).is_some_and(has_all);
         Self {

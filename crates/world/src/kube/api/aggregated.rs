@@ -1,16 +1,20 @@
 //! APIs that a server behind a service answers: metrics, mostly.
 //!
 //! An `APIService` that names a service makes its group appear in discovery, and its paths unavailable until a ready
-//! pod stands behind the service. What such a server says comes from the actor that plays it.
+//! pod stands behind the service. What such a server says comes from the actor that plays it; the values of external
+//! metrics are told to the autoscaler alone, because asking KEDA for one changes what it does next.
 
+use http::StatusCode;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::core::Request;
 use crate::core::Response;
 use crate::core::Scene;
+use crate::kube::api::metrics;
 use crate::kube::api::resources::condition;
 use crate::kube::api::status::Failure;
+use crate::kube::api::status::json_response;
 use crate::kube::store::GroupKind;
 use crate::kube::store::Store;
 
@@ -19,14 +23,32 @@ pub(crate) const API_SERVICE: GroupKind = GroupKind::of("APIService.apiregistrat
 const SERVICE: GroupKind = GroupKind::of("Service");
 const POD: GroupKind = GroupKind::of("Pod");
 
-/// Answers one request to an aggregated API whose server is available.
-pub(crate) type Answer = fn(&mut Scene<'_>, &Request) -> Response;
+/// A server that an actor plays.
+struct Server {
+    group: &'static str,
+    /// Its resources, as discovery shows them.
+    resources: fn() -> Value,
+    answer: fn(&Scene<'_>, &Request) -> Response,
+}
 
-/// The servers that actors play, by the group that they answer for.
-const SERVERS: &[(&str, Answer)] = &[];
+const SERVERS: &[Server] = &[
+    Server {
+        group: metrics::GROUP,
+        resources: metrics::resources,
+        answer: metrics::answer,
+    },
+    Server {
+        group: "external.metrics.k8s.io",
+        resources: || {
+            json!([{"name": "externalmetrics", "singularName": "", "namespaced": true,
+                "kind": "ExternalMetricValueList", "verbs": ["get"]}])
+        },
+        answer: |_, _| Failure::not_simulated("tells external metrics to its autoscaler alone").response(),
+    },
+];
 
 /// Answers a path under a group that an `APIService` announces; none if none does.
-pub(crate) fn answer(scene: &mut Scene<'_>, request: &Request) -> Option<Response> {
+pub(crate) fn answer(scene: &Scene<'_>, request: &Request) -> Option<Response> {
     let mut parts = request.uri().path().split('/').filter(|part| !part.is_empty());
     let (Some("apis"), Some(group), Some(version)) = (parts.next(), parts.next(), parts.next()) else {
         return None;
@@ -35,18 +57,32 @@ pub(crate) fn answer(scene: &mut Scene<'_>, request: &Request) -> Option<Respons
     if condition(announced, "Available") != Some("True") {
         return Some(Failure::unavailable().response());
     }
-    let server = SERVERS.iter().find(|(served, _)| *served == group);
-    Some(match server {
-        Some((_, answer)) => answer(scene, request),
+    Some(match server_of(announced) {
+        Some(server) => (server.answer)(scene, request),
         None => Failure::unavailable().response(),
     })
 }
 
-/// The resource list of an aggregated version that cannot be asked.
+/// The server that answers for a group; none if nobody plays it or it is not available.
+fn server_of(announced: &Value) -> Option<&'static Server> {
+    let available = condition(announced, "Available") == Some("True");
+    let server = SERVERS.iter().find(|server| announced["spec"]["group"] == server.group);
+    server.filter(|_| available)
+}
+
+/// The resource list of an aggregated version.
 pub(crate) fn resources(store: &Store, group: &str, version: &str) -> Option<Response> {
     let announced = announcement(store, group, version)?;
-    let available = condition(announced, "Available") == Some("True");
-    (!available).then(|| Failure::unavailable().response())
+    let Some(server) = server_of(announced) else {
+        return Some(Failure::unavailable().response());
+    };
+    let list = json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": format!("{group}/{version}"),
+        "resources": (server.resources)(),
+    });
+    Some(json_response(StatusCode::OK, &list))
 }
 
 /// The aggregated groups, as the list of groups shows them.
@@ -57,11 +93,34 @@ pub(crate) fn groups(store: &Store) -> impl Iterator<Item = Value> {
     })
 }
 
-/// The aggregated groups in the aggregated form. Their servers do not speak it, so they are marked as stale, and
-/// clients ask each the old way.
+/// The aggregated groups in the aggregated form; those whose server does not answer are stale.
 pub(crate) fn discovery(store: &Store) -> impl Iterator<Item = Value> {
-    announced(store).map(|(group, version, _)| {
-        json!({"metadata": {"name": group}, "versions": [{"version": version, "freshness": "Stale"}]})
+    announced(store).map(|(group, version, object)| {
+        let version = match server_of(object) {
+            None => json!({"version": version, "freshness": "Stale"}),
+            Some(server) => {
+                let resources = (server.resources)();
+                let resources: Vec<Value> = resources
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|resource| discovered(resource, group, version))
+                    .collect();
+                json!({"version": version, "resources": resources, "freshness": "Current"})
+            }
+        };
+        json!({"metadata": {"name": group}, "versions": [version]})
+    })
+}
+
+/// A resource of the old form in the aggregated one.
+fn discovered(resource: &Value, group: &str, version: &str) -> Value {
+    json!({
+        "resource": resource["name"],
+        "responseKind": {"group": group, "version": version, "kind": resource["kind"]},
+        "scope": if resource["namespaced"] == true { "Namespaced" } else { "Cluster" },
+        "singularResource": resource["singularName"],
+        "verbs": resource["verbs"],
     })
 }
 

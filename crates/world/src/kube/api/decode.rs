@@ -249,10 +249,23 @@ fn typed_fields(
         } else {
             value
         };
-        read.insert(name, typed(value, &field.shape, &inside, unknown)?);
+        let value = typed(value, &field.shape, &inside, unknown)?;
+        if field.presence == Presence::Optional && is_left_out(&field.shape, &value) {
+            continue;
+        }
+        read.insert(name, value);
     }
     write_always(&mut read, structure);
     Ok(read)
+}
+
+/// Whether a Go structure is written without such a value: an empty list or map.
+fn is_left_out(shape: &Shape, value: &Value) -> bool {
+    match (shape, value) {
+        (Shape::List { .. }, Value::Array(list)) => list.is_empty(),
+        (Shape::Map { .. }, Value::Object(map)) => map.is_empty(),
+        _ => false,
+    }
 }
 
 /// Puts in what is written even when nobody gave it.

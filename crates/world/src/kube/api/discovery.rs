@@ -1,7 +1,5 @@
 //! What there is: groups, versions and resources, in the old form and in the aggregated one; version and health.
 
-use std::collections::BTreeMap;
-
 use http::StatusCode;
 use serde_json::Value;
 use serde_json::json;
@@ -9,6 +7,7 @@ use serde_json::json;
 use crate::core::Response;
 use crate::kube::Cluster;
 use crate::kube::api::aggregated;
+use crate::kube::api::openapi;
 use crate::kube::api::resources::Customs;
 use crate::kube::api::resources::Resource;
 use crate::kube::api::resources::Scope;
@@ -39,9 +38,11 @@ pub(crate) fn answer(cluster: &Cluster, customs: &Customs, path: &str, accept: &
             Some(list) => json_response(StatusCode::OK, &list),
             None => return aggregated::resources(&cluster.store, group, version),
         },
-        ["openapi", "v3"] => json_response(StatusCode::OK, &schemas(customs)),
-        ["openapi", "v3", "api", version] => json_response(StatusCode::OK, &schema(customs, "", version)),
-        ["openapi", "v3", "apis", group, version] => json_response(StatusCode::OK, &schema(customs, group, version)),
+        ["openapi", "v3"] => json_response(StatusCode::OK, &openapi::paths(customs)),
+        ["openapi", "v3", "api", version] => json_response(StatusCode::OK, &openapi::document(customs, "", version)),
+        ["openapi", "v3", "apis", group, version] => {
+            json_response(StatusCode::OK, &openapi::document(customs, group, version))
+        }
         _ => return None,
     };
     Some(answer)
@@ -285,71 +286,5 @@ fn version(version: &str) -> Value {
         "goVersion": "none",
         "compiler": "none",
         "platform": "linux/amd64",
-    })
-}
-
-/// Where the descriptions of groups are.
-fn schemas(customs: &Customs) -> Value {
-    let mut paths = BTreeMap::new();
-    for resource in customs.every() {
-        let path = if resource.group.is_empty() {
-            format!("api/{}", resource.version)
-        } else {
-            format!("apis/{}/{}", resource.group, resource.version)
-        };
-        paths.insert(
-            path.clone(),
-            json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash=0")}),
-        );
-    }
-    json!({"paths": paths})
-}
-
-/// As much of a group's `OpenAPI` as says that the server validates fields itself, which is what `kubectl apply` asks.
-fn schema(customs: &Customs, group: &str, version: &str) -> Value {
-    let parameter = json!({"name": "fieldValidation", "in": "query", "schema": {"type": "string"}});
-    let mut paths = BTreeMap::new();
-    let mut schemas = BTreeMap::new();
-    for resource in customs.every() {
-        if resource.group != group || resource.version != version {
-            continue;
-        }
-        let kind = json!({"group": group, "version": version, "kind": resource.kind});
-        let place = if group.is_empty() {
-            format!("/api/{version}")
-        } else {
-            format!("/apis/{group}/{version}")
-        };
-        let namespace = match resource.scope {
-            Scope::Namespaced => "/namespaces/{namespace}",
-            Scope::Cluster => "",
-        };
-        let operation = |action: &str| {
-            json!({
-                "operationId": format!("{action}{}", resource.kind),
-                "parameters": [parameter],
-                "responses": {},
-                "x-kubernetes-action": action,
-                "x-kubernetes-group-version-kind": kind,
-            })
-        };
-        let collection = format!("{place}{namespace}/{}", resource.plural);
-        paths.insert(
-            format!("{collection}/{{name}}"),
-            json!({
-            "patch": operation("patch"), "put": operation("put")}),
-        );
-        paths.insert(collection, json!({"post": operation("post")}));
-        let described = json!({"type": "object", "x-kubernetes-group-version-kind": [kind]});
-        schemas.insert(
-            format!("{}.{}", resource.api_version().replace('/', "."), resource.kind),
-            described,
-        );
-    }
-    json!({
-        "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "local"},
-        "paths": paths,
-        "components": {"schemas": schemas},
     })
 }

@@ -4,9 +4,12 @@
 //! the call and the [`Scene`]. What clients send is checked here and nowhere else; the store and the actors trust it.
 
 mod admission;
+mod age;
 mod aggregated;
 mod apply;
+mod begin;
 mod call;
+mod cells;
 mod custom;
 mod decode;
 mod defaults;
@@ -16,8 +19,11 @@ mod fields;
 pub(crate) mod identity;
 mod manage;
 mod merge;
+mod metrics;
+mod openapi;
 mod patch;
 mod path;
+mod protobuf;
 mod read;
 pub(crate) mod resources;
 mod rules;
@@ -106,6 +112,8 @@ fn answer(scene: &mut Scene<'_>, request: &Request) -> Result<Outcome, Failure> 
     if !open {
         identity::of(scene, request)?;
     }
+    let translated = protobuf::as_json(request)?;
+    let request = translated.as_ref().unwrap_or(request);
     let accept = call::header(request, &http::header::ACCEPT);
     let cluster = &*scene.cluster;
     if request.method() == Method::GET
@@ -136,13 +144,16 @@ fn pass_on(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Reply, Failure> {
 
 fn dispatch(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Outcome, Failure> {
     call.check_allowed(&scene.cluster.store)?;
+    if call.resource.kind == "Endpoints" {
+        call.warn("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice");
+    }
     if call.is_watch() {
         return read::watch(scene, call);
     }
     if call.subresource.as_deref() == Some("proxy") && call.resource.plural == "pods" {
         return Ok(Outcome::Passed(pass_on(scene, call)?));
     }
-    let response = match (call.subresource.as_deref(), call.verb()) {
+    let mut response = match (call.subresource.as_deref(), call.verb()) {
         (Some(name), _) => subresource::answer(scene, call, name)?,
         (None, "get") => read::get(scene, call)?,
         (None, "list") => read::list(scene, call)?,
@@ -153,7 +164,18 @@ fn dispatch(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Outcome, Failure> 
         (None, "deletecollection") => delete::many(scene, call)?,
         _ => return Err(Failure::method_not_allowed()),
     };
+    warn(call, &mut response);
     Ok(Outcome::Answer(response))
+}
+
+/// Puts what the client should know into the answer.
+fn warn(call: &Call<'_>, response: &mut Response) {
+    for warning in call.warnings.borrow().iter() {
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = http::HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+            response.headers_mut().append(http::header::WARNING, value);
+        }
+    }
 }
 
 /// The answer that carries one object.
@@ -163,11 +185,5 @@ fn object_response(code: StatusCode, call: &Call<'_>, object: &serde_json::Value
     *response.status_mut() = code;
     let json = http::HeaderValue::from_static("application/json");
     response.headers_mut().insert(http::header::CONTENT_TYPE, json);
-    for warning in call.warnings.borrow().iter() {
-        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = http::HeaderValue::from_str(&format!("299 - \"{text}\"")) {
-            response.headers_mut().append(http::header::WARNING, value);
-        }
-    }
     response
 }

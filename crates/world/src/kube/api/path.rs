@@ -71,6 +71,15 @@ pub(crate) fn set(object: &mut Value, path: &str, new: Value) {
     *value = new;
 }
 
+/// Removes what is at a plain path such as `.spec.replicas`.
+pub(crate) fn remove(object: &mut Value, path: &str) {
+    let (parent, field) = path.rsplit_once('.').unwrap_or(("", path));
+    let parent = object.pointer_mut(&parent.replace('.', "/"));
+    if let Some(fields) = parent.and_then(Value::as_object_mut) {
+        fields.remove(field);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -90,5 +99,15 @@ mod tests {
             assert_eq!(first(&object, path), Some(&expected), "{path}");
         }
         assert_eq!(first(&object, ".spec.none"), None);
+    }
+
+    #[test]
+    fn what_is_set_at_a_path_can_be_removed_from_it() {
+        let mut object = json!({});
+        set(&mut object, ".spec.replicas", json!(3));
+        assert_eq!(object, json!({"spec": {"replicas": 3}}));
+        remove(&mut object, ".spec.replicas");
+        remove(&mut object, ".status.replicas");
+        assert_eq!(object, json!({"spec": {}}));
     }
 }

@@ -39,6 +39,14 @@ impl Selection {
         })
     }
 
+    /// Reads a selector of labels alone.
+    pub(crate) fn by_labels(labels: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            labels: parse_labels(labels).map_err(Failure::bad_request)?,
+            fields: Vec::new(),
+        })
+    }
+
     /// Whether everything is selected.
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()

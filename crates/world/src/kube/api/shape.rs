@@ -119,6 +119,10 @@ impl Shape {
     /// The value that a field without content has when it is written.
     pub(crate) fn empty(&self, presence: Presence) -> Value {
         match (presence, self) {
+            (Presence::Structure, Self::Fields(structure)) => structure
+                .always()
+                .map(|(name, field)| (name.clone(), field.shape.empty(field.presence)))
+                .collect(),
             (Presence::Structure, _) => json!({}),
             (_, Self::Text) => json!(""),
             (_, Self::Number) => json!(0),

@@ -108,10 +108,21 @@ impl Failure {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with(json!({}))
     }
 
+    /// Something that a real cluster does and this one does not.
+    pub(crate) fn not_simulated(why: &str) -> Self {
+        let message = format!("the local world {why}");
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
+    }
+
     /// An object that is not there.
     pub(crate) fn not_found(resource: &Resource, name: &str) -> Self {
-        let message = format!("{} \"{name}\" not found", resource.qualified());
-        Self::new(StatusCode::NOT_FOUND, "NotFound", message).with(resource.details(name, &resource.plural))
+        Self::no_such(&resource.qualified(), name).with(resource.details(name, &resource.plural))
+    }
+
+    /// Like [`Failure::not_found`], for what another server has; `qualified` is such as `nodemetrics.metrics.k8s.io`.
+    pub(crate) fn no_such(qualified: &str, name: &str) -> Self {
+        let message = format!("{qualified} \"{name}\" not found");
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
     /// An object whose name is taken.

@@ -49,7 +49,16 @@ pub(crate) fn answer(scene: &mut Scene<'_>, call: &Call<'_>, name: &str) -> Resu
         ("finalize", "update") => finalize(scene, call),
         ("log", "get") => {
             read::named(&scene.cluster.store, call)?;
-            Ok(status::text(StatusCode::OK, ""))
+            let instead = "`kubectl describe` and `kubectl events` tell what happened to a pod";
+            Err(Failure::not_simulated(&format!(
+                "keeps no logs of its containers: {instead}"
+            )))
+        }
+        ("exec" | "attach" | "portforward", _) => {
+            read::named(&scene.cluster.store, call)?;
+            let instead = "`kubectl get --raw` reaches a pod's HTTP through its `proxy` path";
+            let why = format!("runs no processes in its containers that streams could reach: {instead}");
+            Err(Failure::not_simulated(&why))
         }
         _ => Err(Failure::method_not_allowed()),
     }
@@ -117,8 +126,25 @@ fn scale(scene: &mut Scene<'_>, call: &Call<'_>, verb: &str) -> Result<Response,
     let mut new = Value::clone(&old);
     let at = scale_path(&call.resource, "specReplicasPath", ".spec.replicas");
     path::set(&mut new, &at, json!(count));
-    let stored = write::change(scene, call, &old, new, Part::Main, Owners::Follow)?;
+    let owners = scale_owners(scene, call, &old, &new, &at);
+    manage::write(&mut new, &owners);
+    let stored = write::change(scene, call, &old, new, Part::Main, Owners::Written)?;
     Ok(json_response(StatusCode::OK, &scale_of(&call.resource, &stored)))
+}
+
+/// The owners of an object's fields after it was scaled: a scale of zero has no replicas, so nobody owns them then.
+fn scale_owners(scene: &Scene<'_>, call: &Call<'_>, old: &Value, new: &Value, at: &str) -> manage::Owners {
+    let as_scaled = |object: &Value| {
+        let mut object = object.clone();
+        if path::first(&object, at) == Some(&json!(0)) {
+            path::remove(&mut object, at);
+        }
+        object
+    };
+    let mut scaled = as_scaled(new);
+    let (owner, now) = (write::owner(call), seconds(scene.now));
+    manage::updated(&as_scaled(old), &mut scaled, &call.resource.shape, owner, &now);
+    manage::owners(&scaled)
 }
 
 /// Puts a pod on a node, as schedulers do.

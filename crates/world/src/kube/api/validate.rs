@@ -48,6 +48,7 @@ pub(crate) fn created(resource: &Resource, object: &Value) -> Result<(), Failure
 /// Refuses a changed object that is wrong, or whose change is.
 pub(crate) fn updated(resource: &Resource, old: &Value, new: &Value) -> Result<(), Failure> {
     let mut causes = Vec::new();
+    marks(new, &mut causes);
     owner_references(new, &mut causes);
     added_finalizers(old, new, &mut causes);
     kind(resource, new, Some(old), &mut causes);
@@ -78,7 +79,7 @@ fn metadata(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
             format!("Forbidden: {why}"),
         ));
     }
-    labels(&metadata["labels"], "metadata.labels", causes);
+    marks(object, causes);
     owner_references(object, causes);
 }
 
@@ -96,7 +97,8 @@ fn broken_rule(naming: &Naming, name: &str) -> Option<&'static str> {
 fn labels(labels: &Value, field: &str, causes: &mut Vec<Cause>) {
     static VALUE: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$").expect("a valid expression"));
-    for (_, value) in labels.as_object().into_iter().flatten() {
+    for (key, value) in labels.as_object().into_iter().flatten() {
+        qualified_name(key, field, causes);
         let text = value.as_str().unwrap_or_default();
         if text.len() > 63 {
             causes.push(Cause::invalid(field, value, "must be no more than 63 bytes"));
@@ -104,6 +106,31 @@ fn labels(labels: &Value, field: &str, causes: &mut Vec<Cause>) {
             let why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
             causes.push(Cause::invalid(field, value, why));
         }
+    }
+}
+
+/// Refuses a key of labels or annotations that is no name with an optional domain before it.
+fn qualified_name(key: &str, field: &str, causes: &mut Vec<Cause>) {
+    static NAME: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$").expect("a valid expression"));
+    let (prefix, name) = key.rsplit_once('/').unwrap_or(("", key));
+    if !NAME.is_match(name) {
+        let why = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+        causes.push(Cause::invalid(field, &json!(key), why));
+    } else if name.len() > 63 {
+        let why = "name part must be no more than 63 bytes";
+        causes.push(Cause::invalid(field, &json!(key), why));
+    } else if !prefix.is_empty() && !SUBDOMAIN.is_match(prefix) {
+        let why = format!("prefix part {SUBDOMAIN_RULE}");
+        causes.push(Cause::invalid(field, &json!(key), &why));
+    }
+}
+
+/// Refuses labels and annotations that cannot be.
+fn marks(object: &Value, causes: &mut Vec<Cause>) {
+    labels(&object["metadata"]["labels"], "metadata.labels", causes);
+    for (key, _) in object["metadata"]["annotations"].as_object().into_iter().flatten() {
+        qualified_name(&key.to_lowercase(), "metadata.annotations", causes);
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::core::Response;
 use crate::core::Scene;
 use crate::kube::api::admission;
+use crate::kube::api::begin;
 use crate::kube::api::call::Call;
 use crate::kube::api::custom;
 use crate::kube::api::decode;
@@ -140,7 +141,7 @@ pub(crate) fn add(
     let mut object = decode::fit(call, object)?;
     defaults::set(&resource, &mut object);
     if resource.has_status() && resource.kind != "Namespace" {
-        defaults::reset_status(&resource, &mut object);
+        begin::reset_status(&resource, &mut object);
     }
     let now = seconds(scene.now);
     if owners == Owners::Follow {
@@ -160,7 +161,7 @@ pub(crate) fn add(
     }
     name(scene, call, &mut object);
     admission::on_create(scene, call, &mut object)?;
-    defaults::begin(scene, &resource, &mut object);
+    begin::begin(scene, &resource, &mut object);
     validate::created(&resource, &object)?;
     custom::validate(&resource, &object, None)?;
     let mut object = versions::stored(&resource, object);
@@ -238,7 +239,7 @@ pub(crate) fn change(
     }
     admission::on_update(scene, call, &shown, &mut new)?;
     if part == Part::Main {
-        defaults::carry(&resource, &shown, &mut new);
+        begin::carry(&resource, &shown, &mut new);
         validate::updated(&resource, &shown, &new)?;
     }
     custom::validate(&resource, &new, Some(&shown))?;

@@ -118,6 +118,7 @@ fn adopt_pools(scene: &mut Scene<'_>) {
                 condition::set(pool, now, &condition::Condition::new(kind, holds, reason, ""));
             }
             pool["status"]["nodes"] = json!(own);
+            pool["status"]["resources"]["nodes"] = json!(own.to_string());
         });
     }
 }
