@@ -20,7 +20,9 @@ use tubectl_world::connect::World;
 use tubectl_world::serve;
 use tubectl_world::serve::Options;
 use tubectl_world::snapshot::Store;
+use tubectl_world::snapshot::StoreError;
 
+use crate::apply::walk::with_causes;
 use crate::clients::Clients;
 use crate::commands::args::SpeedArguments;
 use crate::commands::connect;
@@ -176,8 +178,7 @@ async fn serve(home: &Utf8Path, output: Output) -> Result<(), Failure> {
         account: ACCOUNT.to_owned(),
         begins: real.now(),
     };
-    let restored = Store::open(folder.as_std_path(), &settings)
-        .map_err(|error| said(&error, "the message says what can be done"))?;
+    let restored = Store::open(folder.as_std_path(), &settings).map_err(|error| unstored(&error))?;
     if restored.torn {
         output.narrate("the last call before the world was killed is not in it: nobody was told of it");
     }
@@ -209,7 +210,7 @@ async fn serve(home: &Utf8Path, output: Output) -> Result<(), Failure> {
     }
     let saved = world.save();
     fs::remove_file(connect::record_path(home)).ok();
-    saved.map_err(|error| said(&error, "make room and start it again: the log has everything"))
+    saved.map_err(|error| unstored(&error))
 }
 
 /// Another process is the world of this home, and does not answer: otherwise nobody would have begun a second one.
@@ -349,14 +350,14 @@ fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 
-fn said(error: &(dyn std::error::Error + 'static), next: &str) -> Failure {
-    let mut what = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        write!(what, "\n  because: {next}").expect("writing to a string does not fail");
-        cause = next.source();
-    }
-    Failure::said(Kind::Yours, what, next)
+/// The world's files cannot be read or written. They are left as they are.
+fn unstored(error: &StoreError) -> Failure {
+    let next = match error {
+        StoreError::Disk(_) => "make the folder writable and see that the disk has room, then start it again",
+        StoreError::Newer { .. } => "use the tubectl that wrote it, or a newer one",
+        StoreError::Damaged { .. } => "move the file aside: the world then goes on without what it says",
+    };
+    Failure::said(Kind::Yours, with_causes(error), next)
 }
 
 #[cfg(test)]

@@ -468,7 +468,8 @@ impl World {
             && !matches!(reply, Reply::Program(_))
             && let Err(error) = inside.note_call(chance, origin, &request)
         {
-            let message = format!("the local world could not write down what it was asked: {error:?}");
+            let because = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            let message = format!("the local world could not write down what it was asked: {because}");
             let status = http::StatusCode::INSUFFICIENT_STORAGE;
             return Sent::Answered(crate::core::plain(status, &message).map(Body::Whole));
         }

@@ -38,7 +38,7 @@ pub enum StoreError {
     #[error("the local world's files cannot be used")]
     Disk(#[from] io::Error),
     /// A file was written by a later version.
-    #[error("`{}` has format {found}, and this program knows {FORMAT}: use the version that wrote it, or remove it", path.display())]
+    #[error("`{}` has format {found}, and this program knows {FORMAT}", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum StoreError {
         found: u32,
     },
     /// A file does not say what it should.
-    #[error("`{}` is damaged at line {line}: remove it to begin with an empty world", path.display())]
+    #[error("`{}` is damaged at line {line}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

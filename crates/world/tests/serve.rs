@@ -33,18 +33,20 @@ fn settings() -> Settings {
     }
 }
 
-fn options(idle: Option<Duration>) -> Options {
-    Options {
-        ports: watch::Sender::new(BTreeMap::new()),
-        idle,
-        real: Clock::real(),
-    }
+async fn start(world: World, idle: Option<Duration>) -> (SocketAddr, JoinHandle<Ended>) {
+    start_by(Clock::real(), world, idle).await
 }
 
-async fn start(world: World, idle: Option<Duration>) -> (SocketAddr, JoinHandle<Ended>) {
+/// Starts a daemon that measures its idleness by this clock.
+async fn start_by(real: Clock, world: World, idle: Option<Duration>) -> (SocketAddr, JoinHandle<Ended>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener has an address");
-    let served = tokio::spawn(async move { serve(&world, listener, options(idle)).await });
+    let options = Options {
+        ports: watch::Sender::new(BTreeMap::new()),
+        idle,
+        real,
+    };
+    let served = tokio::spawn(async move { serve(&world, listener, options).await });
     (address, served)
 }
 
@@ -252,9 +254,21 @@ async fn a_visitor_is_told_when_the_world_ends() {
 }
 
 #[tokio::test]
-async fn an_empty_world_that_nobody_calls_ends() {
-    let (_, served) = start(in_memory(), Some(Duration::from_millis(50))).await;
+async fn a_world_ends_by_itself_when_it_is_empty_and_nobody_has_called_for_a_minute() {
+    let hasty = Clock::real().at_speed(1000.0);
+    let minute = Duration::from_secs(60);
+    let group = r#"{"logGroupName": "a"}"#;
+    let world = in_memory();
+    send(&world.connector(), signed("logs", "Logs.CreateLogGroup", group)).await;
+    let (address, served) = start_by(hasty, world, Some(minute)).await;
+    let connector = Connector::to_daemon(address);
+    hasty.sleep(3 * minute).await;
+    let status = control(&connector, "GET", "/status", "").await;
+    assert_eq!(status["empty"], false, "what is not empty stays");
+    let called = hasty.now();
+    send(&connector, signed("logs", "Logs.DeleteLogGroup", group)).await;
     assert_eq!(served.await.unwrap(), Ended::Idle);
+    assert!(hasty.since(called) >= minute, "it ended before its time");
 }
 
 #[tokio::test]
