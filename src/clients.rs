@@ -7,13 +7,15 @@ use std::time::SystemTime;
 use aws_config::BehaviorVersion;
 use aws_config::Region;
 use aws_config::SdkConfig;
-use aws_config::environment::region::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sigv4::http_request::SignableBody;
 use aws_sigv4::http_request::SignableRequest;
 use aws_sigv4::http_request::SignatureLocation;
@@ -133,9 +135,14 @@ pub enum ClientError {
          processes, web identity, the container's role, and the machine's metadata service"
     )]
     Credentials(#[source] aws_credential_types::provider::error::CredentialsError),
-    /// No region was named.
-    #[error("no AWS region: neither --region, nor the environment, nor the profile names one")]
-    Region,
+    /// The profile that was named has none.
+    #[error("profile `{name}` gives no AWS credentials: looked at the shared config and credentials files")]
+    Profile {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: aws_credential_types::provider::error::CredentialsError,
+    },
     /// A request could not be signed.
     #[error("cannot sign a request for the cluster's token")]
     Sign(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -157,7 +164,9 @@ impl Hint for ClientError {
                     .to_owned(),
                 "rehearse without any account: `tubectl rehearse tube`".to_owned(),
             ],
-            Self::Region => vec!["name one with --region".to_owned()],
+            Self::Profile { name, .. } => vec![format!(
+                "log in (`aws sso login --profile {name}`), or name another; `aws configure list-profiles` lists them"
+            )],
             Self::Sign(_) | Self::Cluster { .. } => vec!["run it again; `tubectl status` shows what exists".to_owned()],
         }
     }
@@ -176,9 +185,7 @@ impl Clients {
         let aws = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
-            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(
-                credentials,
-            ))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(WorldHttp(connector.clone()))
             .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
                 aws_smithy_async::rt::sleep::TokioSleep::new(),
@@ -193,48 +200,27 @@ impl Clients {
         }
     }
 
-    /// Clients of a real account: credentials and region by the SDK's own chain.
+    /// Clients of a real account: credentials of a profile, or by the SDK's own chain.
     ///
     /// The machine's metadata service is asked once and briefly: on a laptop it only makes a missing login hang.
-    pub async fn real(profile: Option<&str>, region: Option<&str>) -> Result<Self, ClientError> {
+    pub async fn real(profile: Option<&str>, region: &str) -> Result<Self, ClientError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(Duration::from_secs(30))
             .operation_timeout(Duration::from_secs(120))
             .build();
-        let imds = aws_config::imds::Client::builder()
-            .max_attempts(1)
-            .connect_timeout(Duration::from_millis(300))
-            .build();
-        let mut profile_region = aws_config::profile::region::ProfileFileRegionProvider::builder();
-        let mut credentials =
-            aws_config::default_provider::credentials::DefaultCredentialsChain::builder().imds_client(imds);
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        let region = Region::new(region.to_owned());
+        let credentials = match profile {
+            Some(profile) => of_profile(profile, &region).await?,
+            None => of_chain(&region).await?,
+        };
+        let aws = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::standard().with_max_attempts(5))
-            .timeout_config(timeouts);
-        if let Some(profile) = profile {
-            profile_region = profile_region.profile_name(profile);
-            credentials = credentials.profile_name(profile);
-            loader = loader.profile_name(profile);
-        }
-        let region = match region {
-            Some(region) => Some(Region::new(region.to_owned())),
-            None => {
-                RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-                    .or_else(profile_region.build())
-                    .region()
-                    .await
-            }
-        };
-        let Some(region) = region else {
-            return Err(ClientError::Region);
-        };
-        let credentials = credentials.region(region.clone()).build().await;
-        credentials
-            .provide_credentials()
-            .await
-            .map_err(ClientError::Credentials)?;
-        let aws = loader.region(region).credentials_provider(credentials).load().await;
+            .timeout_config(timeouts)
+            .region(region)
+            .credentials_provider(credentials)
+            .load()
+            .await;
         Ok(Self {
             aws,
             clock: Clock::real(),
@@ -319,9 +305,48 @@ impl Clients {
             .credentials_provider()
             .expect("every way to make clients sets a provider");
         let credentials = provider.provide_credentials().await.map_err(ClientError::Credentials)?;
-        let region = self.aws.region().ok_or(ClientError::Region)?.to_string();
-        presigned(credentials, &region, cluster, SystemTime::from(self.clock.now())).map_err(ClientError::Sign)
+        let region = self.aws.region().expect("every way to make clients names a region");
+        presigned(
+            credentials,
+            region.as_ref(),
+            cluster,
+            SystemTime::from(self.clock.now()),
+        )
+        .map_err(ClientError::Sign)
     }
+}
+
+/// The credentials of a profile that was named, and of nothing else: the environment's might be another account's.
+async fn of_profile(name: &str, region: &Region) -> Result<SharedCredentialsProvider, ClientError> {
+    let config = ProviderConfig::without_region().with_region(Some(region.clone()));
+    let provider = ProfileFileCredentialsProvider::builder()
+        .configure(&config)
+        .profile_name(name)
+        .build();
+    provider
+        .provide_credentials()
+        .await
+        .map_err(|source| ClientError::Profile {
+            name: name.to_owned(),
+            source,
+        })?;
+    Ok(SharedCredentialsProvider::new(provider))
+}
+
+/// Whatever the SDK's own chain finds first.
+async fn of_chain(region: &Region) -> Result<SharedCredentialsProvider, ClientError> {
+    let metadata = aws_config::imds::Client::builder()
+        .max_attempts(1)
+        .connect_timeout(Duration::from_millis(300))
+        .read_timeout(Duration::from_secs(1))
+        .build();
+    let chain = DefaultCredentialsChain::builder()
+        .imds_client(metadata)
+        .region(region.clone())
+        .build()
+        .await;
+    chain.provide_credentials().await.map_err(ClientError::Credentials)?;
+    Ok(SharedCredentialsProvider::new(chain))
 }
 
 /// A client of the cluster that a pod of the local world is in, by the pod's own token.

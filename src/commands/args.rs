@@ -43,10 +43,10 @@ pub struct PlaceArguments {
     /// World to act on; the default is local, or what `TUBECTL_ON` says
     #[arg(long, value_name = "WORLD")]
     pub on: Option<On>,
-    /// AWS profile to take credentials and region from
+    /// AWS profile to take credentials from
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// AWS region
+    /// AWS region; the default is the stack's
     #[arg(long, value_name = "NAME")]
     pub region: Option<String>,
 }
@@ -65,6 +65,15 @@ impl From<On> for WorldName {
         match on {
             On::Local => Self::Local,
             On::Aws => Self::Aws,
+        }
+    }
+}
+
+impl From<WorldName> for On {
+    fn from(world: WorldName) -> Self {
+        match world {
+            WorldName::Local => Self::Local,
+            WorldName::Aws => Self::Aws,
         }
     }
 }

@@ -28,11 +28,14 @@ use tubectl_world::serve::CONTROL_HOST;
 
 use crate::apply::cancel::Cancel;
 use crate::clients::Clients;
+use crate::commands::args::On;
 use crate::commands::args::PlaceArguments;
 use crate::commands::context::Context;
 use crate::commands::context::Home;
 use crate::commands::context::WorldName;
+use crate::commands::offline;
 use crate::commands::session;
+use crate::commands::stands;
 use crate::error::Failure;
 use crate::error::Kind;
 use crate::event::Event;
@@ -167,6 +170,20 @@ pub fn log_path(home: &Utf8Path) -> Utf8PathBuf {
     folder(home).join("daemon.log")
 }
 
+/// The place that a stack remembers, for commands that follow it where nobody says another.
+pub fn remembered(
+    place: &PlaceArguments,
+    home: &Utf8Path,
+    (files, settings): (&Files, &Settings),
+) -> Result<PlaceArguments, Failure> {
+    let stack = offline::stack(files, settings).map_err(Failure::yours)?;
+    let on = match place.on {
+        Some(on) => Some(on),
+        None => stands::world(home, &stack.name)?.map(On::from),
+    };
+    Ok(PlaceArguments { on, ..place.clone() })
+}
+
 /// Connects to the world that is meant.
 pub async fn connect(
     place: &PlaceArguments,
@@ -190,7 +207,7 @@ pub async fn connect(
     };
     let clients = match &daemon {
         Some(daemon) => Clients::local(daemon.connector.clone(), &region, daemon.connector.clock()),
-        None => Clients::real(place.profile.as_deref(), Some(&region))
+        None => Clients::real(place.profile.as_deref(), &region)
             .await
             .map_err(Failure::yours)?,
     };
@@ -201,7 +218,13 @@ pub async fn connect(
         let name = session::name(files, settings, &place)?;
         if let Some(path) = home.lease(world, &place.account, &place.region, &name) {
             let owner = Owner::this_process(command);
-            held = Some(lock::acquire(&path, owner, Clock::real().now()).map_err(Failure::yours)?);
+            let lease = lock::acquire(&path, owner, Clock::real().now()).map_err(Failure::yours)?;
+            if let Some(Owner { command, process, .. }) = lease.taken_from() {
+                output.narrate(&format!(
+                    "`{command}` (process {process}) ended without giving `{name}` back: it is taken over"
+                ));
+            }
+            held = Some(lease);
         }
         pace = Pace(daemon.clone().map(|daemon| (daemon, speed)));
     }

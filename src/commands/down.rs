@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::commands::args::Down;
 use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
+use crate::commands::connect::remembered;
 use crate::commands::context::Context;
 use crate::commands::live::SPEED;
 use crate::commands::live::agreed;
@@ -27,11 +28,12 @@ use crate::ui::output::Output;
 /// Shows what is there, asks, takes it away, and prints the proof.
 pub async fn run(arguments: &Down, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
     let (files, settings) = arguments.stack.read()?;
+    let place = remembered(&arguments.place, home, (&files, &settings))?;
     let intent = Intent::Change {
         command: "tubectl down",
         speed: arguments.speed.speed.unwrap_or(SPEED),
     };
-    let connected = connect(&arguments.place, home, (&files, &settings), intent, output).await?;
+    let connected = connect(&place, home, (&files, &settings), intent, output).await?;
     let options = Options {
         keep_data: arguments.keep_data,
         strip_finalizers: arguments.strip_finalizers,

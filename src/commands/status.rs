@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::commands::args::Status;
 use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
+use crate::commands::connect::remembered;
 use crate::commands::context::Context;
 use crate::commands::live::watched;
 use crate::commands::plan;
@@ -32,7 +33,8 @@ struct Waiting {
 /// Shows it.
 pub async fn run(arguments: &Status, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
     let (files, settings) = arguments.stack.read()?;
-    let connected = connect(&arguments.place, home, (&files, &settings), Intent::Look, output).await?;
+    let place = remembered(&arguments.place, home, (&files, &settings))?;
+    let connected = connect(&place, home, (&files, &settings), Intent::Look, output).await?;
     watched(connected, Format::Text, output, async |context| {
         let session = Session::open(&context, "status", &files, &settings).await?;
         let look = session.look(&context).await?;

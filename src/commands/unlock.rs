@@ -2,7 +2,6 @@
 
 use camino::Utf8Path;
 use clap::Args;
-use jiff::Timestamp;
 
 use crate::commands::args::ConsentArguments;
 use crate::commands::args::On;
@@ -11,6 +10,7 @@ use crate::commands::stands;
 use crate::error::Failure;
 use crate::error::Kind;
 use crate::state::lock;
+use crate::state::lock::Lease;
 use crate::ui::confirm::confirm;
 use crate::ui::output::Output;
 
@@ -39,7 +39,7 @@ pub fn run(arguments: &Unlock, home: &Utf8Path, output: Output) -> Result<(), Fa
             "make the file readable, then run it again",
         )
     })?;
-    let held = lease.flatten().filter(|lease| lease.expires > Timestamp::UNIX_EPOCH);
+    let held = lease.flatten().filter(Lease::is_held);
     let (Some(path), Some(lease)) = (path, held) else {
         output.narrate(&format!("nobody holds `{}` in {}", stand.stack, stand.place()));
         return Ok(());

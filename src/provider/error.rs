@@ -69,16 +69,21 @@ impl ProviderError {
 impl Hint for ProviderError {
     fn hints(&self) -> Vec<String> {
         match self.class {
-            Class::Denied => vec!["allow the call in the caller's IAM policy, or use other credentials".to_owned()],
+            Class::Denied => {
+                vec!["log in again, use other credentials, or allow the call in the caller's IAM policy".to_owned()]
+            }
             Class::Quota => {
                 vec!["ask for a higher quota, or remove what is no longer needed, and run it again".to_owned()]
             }
             Class::Capacity => vec!["allow more instance types or zones, or run it again later".to_owned()],
             Class::Exists => vec!["it belongs to somebody else: rename the stack, or remove it".to_owned()],
-            Class::NotFound | Class::Throttled | Class::Propagating | Class::InUse | Class::Unanswered => {
+            Class::Unanswered => {
+                vec!["see that the network is there, then run it again: what was done is found and kept".to_owned()]
+            }
+            Class::NotFound | Class::Throttled | Class::Propagating | Class::InUse => {
                 vec!["run it again: what was done is found and kept".to_owned()]
             }
-            Class::Other => vec![],
+            Class::Other => vec!["run it again; `--verbose` tells what was asked".to_owned()],
         }
     }
 }

@@ -50,6 +50,7 @@ pub struct Lease {
 pub struct Held {
     path: Utf8PathBuf,
     lease: Lease,
+    from: Option<Owner>,
 }
 
 /// Why a lease cannot be had.
@@ -115,12 +116,12 @@ pub fn acquire(path: &Utf8Path, owner: Owner, now: Timestamp) -> Result<Held, Lo
     };
     let _guard = guard(path).map_err(fail)?;
     let current = read(path).map_err(fail)?;
-    let fence = match current {
+    let (fence, from) = match current {
         Some(lease) if lease.expires > now && !lease.owner.is_gone(&owner.host) && lease.owner != owner => {
             return Err(LockError::Taken(Box::new(lease)));
         }
-        Some(lease) => lease.fence + 1,
-        None => 1,
+        Some(lease) => (lease.fence + 1, lease.is_held().then_some(lease.owner)),
+        None => (1, None),
     };
     let held = Held {
         path: path.to_owned(),
@@ -129,8 +130,9 @@ pub fn acquire(path: &Utf8Path, owner: Owner, now: Timestamp) -> Result<Held, Lo
             expires: after(now),
             fence,
         },
+        from,
     };
-    held.write().map_err(fail)?;
+    held.lease.write(path).map_err(fail)?;
     Ok(held)
 }
 
@@ -156,19 +158,30 @@ pub fn unlock(path: &Utf8Path) -> Result<Option<Lease>, LockError> {
     let taken_off = lease.clone();
     // The fencing number must go on growing, so the file stays.
     lease.expires = Timestamp::UNIX_EPOCH;
-    Held {
-        path: path.to_owned(),
-        lease,
+    lease.write(path).map_err(fail)?;
+    Ok(taken_off.is_held().then_some(taken_off))
+}
+
+impl Lease {
+    /// Whether nobody gave it back or took it off.
+    pub fn is_held(&self) -> bool {
+        self.expires > Timestamp::UNIX_EPOCH
     }
-    .write()
-    .map_err(fail)?;
-    Ok((taken_off.expires > Timestamp::UNIX_EPOCH).then_some(taken_off))
+
+    fn write(&self, path: &Utf8Path) -> std::io::Result<()> {
+        write_whole(path, &serde_json::to_string(self).expect("a lease is plain data"))
+    }
 }
 
 impl Held {
     /// The number that only grows from holder to holder.
     pub fn fence(&self) -> u64 {
         self.lease.fence
+    }
+
+    /// Who ended without giving it back.
+    pub fn taken_from(&self) -> Option<&Owner> {
+        self.from.as_ref()
     }
 
     /// Says that this process is still there.
@@ -180,11 +193,11 @@ impl Held {
         };
         let _guard = guard(&path).map_err(fail)?;
         let current = read(&path).map_err(fail)?;
-        if current.is_none_or(|lease| lease.fence != self.lease.fence || lease.expires == Timestamp::UNIX_EPOCH) {
+        if current.is_none_or(|lease| lease.fence != self.lease.fence || !lease.is_held()) {
             return Err(LockError::Fenced);
         }
         self.lease.expires = after(now);
-        self.write().map_err(fail)
+        self.lease.write(&path).map_err(fail)
     }
 
     /// Gives the lease back at the end of a command.
@@ -200,16 +213,9 @@ impl Held {
             .is_some_and(|lease| lease.fence == self.lease.fence)
         {
             self.lease.expires = Timestamp::UNIX_EPOCH;
-            self.write().map_err(fail)?;
+            self.lease.write(&path).map_err(fail)?;
         }
         Ok(())
-    }
-
-    fn write(&self) -> std::io::Result<()> {
-        write_whole(
-            &self.path,
-            &serde_json::to_string(&self.lease).expect("a lease is plain data"),
-        )
     }
 }
 
@@ -298,8 +304,9 @@ mod tests {
         let folder = folder();
         let mut dead = Owner::this_process("tubectl up");
         dead.started += 1;
-        acquire(&folder.lease(), dead, at(0)).unwrap();
-        acquire(&folder.lease(), Owner::this_process("tubectl up"), at(1)).unwrap();
+        acquire(&folder.lease(), dead.clone(), at(0)).unwrap();
+        let held = acquire(&folder.lease(), Owner::this_process("tubectl up"), at(1)).unwrap();
+        assert_eq!(held.taken_from(), Some(&dead));
     }
 
     #[test]
@@ -328,6 +335,7 @@ mod tests {
     fn a_released_lease_is_free() {
         let folder = folder();
         acquire(&folder.lease(), elsewhere(), at(0)).unwrap().release().unwrap();
-        acquire(&folder.lease(), Owner::this_process("tubectl up"), at(1)).unwrap();
+        let held = acquire(&folder.lease(), Owner::this_process("tubectl up"), at(1)).unwrap();
+        assert_eq!(held.taken_from(), None);
     }
 }

@@ -22,7 +22,13 @@ pub fn classify(code: &str, message: &str) -> Class {
             Class::InUse
         }
         "InvalidPermission.Duplicate" | "RouteAlreadyExists" | "Resource.AlreadyAssociated" => Class::Exists,
-        "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => Class::Denied,
+        "AuthFailure.ServiceLinkedRoleCreationNotPermitted"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidClientTokenId"
+        | "RequestExpired"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => Class::Denied,
         "InsufficientInstanceCapacity" | "InsufficientFreeAddressesInSubnet" | "UnfulfillableCapacity" => {
             Class::Capacity
         }
@@ -79,6 +85,14 @@ fn is_propagating(message: &str) -> bool {
     SAID.iter().any(|said| message.contains(said))
 }
 
+/// An answer in plain words, which is none of the service's errors: a proxy's, or a world's that cannot go on.
+fn plain_words(answer: &HttpResponse) -> Option<String> {
+    const LONGEST: usize = 500;
+    let text = std::str::from_utf8(answer.body().bytes()?).ok()?.trim();
+    let is_plain = !text.is_empty() && text.len() <= LONGEST && !text.starts_with(['<', '{', '[']);
+    is_plain.then(|| text.to_owned())
+}
+
 /// An SDK's error in our words.
 pub fn error<E>(what: &str, error: SdkError<E, HttpResponse>) -> ProviderError
 where
@@ -86,12 +100,13 @@ where
 {
     match error {
         SdkError::ServiceError(service) => {
+            let plain = plain_words(service.raw());
             let service = service.into_err();
             let code = service.code().unwrap_or_default().to_owned();
             let message = service.message().unwrap_or_default().to_owned();
             let class = classify(&code, &message);
             let words = if message.is_empty() {
-                service.to_string()
+                plain.unwrap_or_else(|| service.to_string())
             } else {
                 message
             };
@@ -148,6 +163,8 @@ mod tests {
             ("AddressLimitExceeded", "", Class::Quota),
             ("UnauthorizedOperation", "", Class::Denied),
             ("AccessDeniedException", "", Class::Denied),
+            ("ExpiredToken", "", Class::Denied),
+            ("InvalidClientTokenId", "", Class::Denied),
             ("InsufficientInstanceCapacity", "", Class::Capacity),
             (
                 "InvalidParameterException",
