@@ -111,7 +111,7 @@ pub async fn run(arguments: &Demo, home: &Utf8Path, format: Format, output: Outp
     };
     let played = watched(connected, format, output, async |context| {
         let session = Session::open(&context, "demo", &files, &settings).await?;
-        let report = stoppable(&context, play(&context, &session, options)).await?;
+        let report = stoppable(&context, Box::pin(play(&context, &session, options))).await?;
         tell(&context, &report);
         Ok(report)
     });

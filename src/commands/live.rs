@@ -126,7 +126,7 @@ pub async fn stoppable<T>(context: &Context, work: impl Future<Output = Result<T
 /// Waits for Ctrl-C; for ever where it cannot be heard.
 async fn interrupt() {
     if tokio::signal::ctrl_c().await.is_err() {
-        pending().await
+        pending::<()>().await;
     }
 }
 

@@ -41,11 +41,11 @@ pub async fn run(arguments: &Up, home: &Utf8Path, format: Format, output: Output
     let connected = connect(&arguments.place, home, (&files, &settings), intent, output).await?;
     let daemon = connected.daemon.clone();
     let consent = arguments.consent.yes.into();
-    watched(connected, format, output, async |context| {
+    let raised = watched(connected, format, output, async |context| {
         let session = Session::open(&context, "up", &files, &settings).await?;
         raise(&context, &session, consent, output).await
-    })
-    .await?;
+    });
+    Box::pin(raised).await?;
     if let Some(daemon) = daemon {
         let kubeconfig = write_kubeconfig(&daemon, home).await?;
         let pages = daemon.pages().await?;
