@@ -23,6 +23,7 @@ mod render;
 mod report;
 pub mod repository;
 mod semver;
+mod time;
 mod value;
 mod values;
 
