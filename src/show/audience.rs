@@ -223,7 +223,7 @@ impl Phone<'_> {
 /// The people of an audience.
 fn people(audience: &Audience) -> Vec<Person> {
     let mut rng = fastrand::Rng::with_seed(audience.seed);
-    (0..audience.phones).map(|_| person(audience, &mut rng)).collect()
+    (0..audience.phones.0).map(|_| person(audience, &mut rng)).collect()
 }
 
 fn person(audience: &Audience, rng: &mut fastrand::Rng) -> Person {
@@ -237,7 +237,7 @@ fn person(audience: &Audience, rng: &mut fastrand::Rng) -> Person {
         })
         .collect();
     // Phones are a little off the beat, so that they do not come all at once.
-    let poll = audience.poll.mul_f64(0.9 + 0.2 * rng.f64());
+    let poll = audience.poll.value.mul_f64(0.9 + 0.2 * rng.f64());
     let survey = &audience.survey;
     let votes = rng.f64() < survey.share.0;
     let vote = Vote {
@@ -262,9 +262,10 @@ fn between(least: Duration, most: Duration, rng: &mut fastrand::Rng) -> Duration
 
 /// The place of the weight that chance falls on.
 fn weighted(weights: &[u32], rng: &mut fastrand::Rng) -> usize {
-    let mut left = rng.u32(..weights.iter().sum::<u32>().max(1));
-    for (place, weight) in weights.iter().enumerate() {
-        if left < *weight {
+    let weights = weights.iter().map(|weight| u64::from(*weight));
+    let mut left = rng.u64(..weights.clone().sum::<u64>().max(1));
+    for (place, weight) in weights.clone().enumerate() {
+        if left < weight {
             return place;
         }
         left -= weight;
@@ -274,6 +275,7 @@ fn weighted(weights: &[u32], rng: &mut fastrand::Rng) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use crate::stack::declare::Within;
     use crate::stack::demo;
     use crate::stack::file::File;
 
@@ -297,7 +299,10 @@ mod tests {
 
     #[test]
     fn people_are_as_the_script_describes_them() {
-        let audience = Audience { phones: 2000, ..tube() };
+        let audience = Audience {
+            phones: Within(2000),
+            ..tube()
+        };
         let people = people(&audience);
         let voters = people.iter().filter(|person| person.vote.is_some()).count();
         assert!((1100..1300).contains(&voters), "{voters} of 2000 vote");

@@ -67,14 +67,14 @@ impl Live {
 pub fn plan(load: &demo::Load, page: &str, model: &str) -> Result<Plan, ShowError> {
     let stage = |stage: &demo::Stage| Stage {
         duration: stage.over,
-        target: stage.users,
+        target: stage.users.0,
     };
-    let shape = Shape::users(0, load.stages.iter().map(stage).collect());
+    let shape = Shape::users(0, load.stages.value.iter().map(stage).collect());
     let target = Target::new(page, model).and_then(|target| target.with_audience(page));
     let mut target = target.map_err(ShowError::Load)?;
     target.max_tokens = load.max_tokens;
     Ok(Plan {
-        amplification: NonZeroU32::new(load.amplification).unwrap_or(NonZeroU32::MIN),
+        amplification: NonZeroU32::new(load.amplification.0).expect("a script's amplification is at least one"),
         pace: Pace::Pause(load.pause),
         timeout: load.timeout,
         ..Plan::new(shape, target)

@@ -86,7 +86,7 @@ impl Script {
 pub fn in_minutes(demo: &Demo, minutes: u32) -> Demo {
     let mut played = demo.clone();
     let scale = |time: &mut Duration| *time = scaled(*time, demo, minutes);
-    for stage in &mut played.load.stages {
+    for stage in &mut played.load.stages.value {
         scale(&mut stage.over);
     }
     scale(&mut played.audience.arrive.from);
@@ -155,7 +155,7 @@ mod tests {
         }
         let load = in_minutes(&tube(), 15).load;
         assert_eq!(
-            load.stages.iter().map(|stage| stage.over).sum::<Duration>(),
+            load.stages.value.iter().map(|stage| stage.over).sum::<Duration>(),
             Duration::from_mins(14)
         );
         assert_eq!(load.pause, tube().load.pause);

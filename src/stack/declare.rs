@@ -309,6 +309,30 @@ impl Declared for u32 {
     }
 }
 
+/// A whole number between two others, both of them allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within<const LEAST: u32, const MOST: u32>(pub u32);
+
+impl<const LEAST: u32, const MOST: u32> Declared for Within<LEAST, MOST> {
+    fn read(reader: &Reader<'_>, key: &Key, node: &Node) -> Option<Self> {
+        let number = u32::read(reader, key, node)?;
+        if (LEAST..=MOST).contains(&number) {
+            return Some(Self(number));
+        }
+        let message = format!("`{}` is {number}", key.text);
+        reader.report(
+            node.at,
+            message,
+            Some(format!("give it a number from {LEAST} to {MOST}")),
+        );
+        None
+    }
+
+    fn schema() -> Value {
+        or_reference(json!({"type": "integer", "minimum": LEAST, "maximum": MOST}))
+    }
+}
+
 impl Declared for u64 {
     fn read(reader: &Reader<'_>, key: &Key, node: &Node) -> Option<Self> {
         let number = match &node.content {

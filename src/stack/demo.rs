@@ -12,6 +12,7 @@ use crate::stack::declare::ObjectName;
 use crate::stack::declare::Placed;
 use crate::stack::declare::Reader;
 use crate::stack::declare::Share;
+use crate::stack::declare::Within;
 use crate::stack::declare::choice;
 use crate::stack::declare::declared;
 use crate::stack::file::File;
@@ -120,9 +121,9 @@ declared! {
     /// What stands in for a thousand phones.
     pub struct Load {
         /// The number of virtual users over time, from none.
-        pub stages: Vec<Stage>,
+        pub stages: Placed<Vec<Stage>>,
         /// How many times at once each question is sent.
-        pub amplification: u32 = 1,
+        pub amplification: Within<1, 10_000> = Within(1),
         /// Between an answer and the next question.
         pub pause: Duration = Duration::from_secs(1),
         /// A request that takes longer has failed.
@@ -140,7 +141,7 @@ declared! {
         /// How long it takes.
         pub over: Duration,
         /// Virtual users at its end.
-        pub users: u32,
+        pub users: Within<0, 100_000>,
     }
 }
 
@@ -150,11 +151,11 @@ declared! {
         /// Decides everything about them.
         pub seed: u64,
         /// How many there are.
-        pub phones: u32,
+        pub phones: Within<0, 100_000>,
         /// When they come.
         pub arrive: Period,
         /// How often a phone asks what mode the page is in.
-        pub poll: Duration,
+        pub poll: Placed<Duration>,
         /// How many questions each asks.
         pub questions: Count,
         /// How far apart.
@@ -258,6 +259,15 @@ fn check(reader: &Reader<'_>, demo: &Demo) {
         reader.report(last.at, message, Some("make the two the same".to_owned()));
     }
     check_cues(reader, demo, length);
+    if demo.load.stages.value.is_empty() {
+        let hint = "give it at least one, such as `[{over: 2m, users: 2}]`".to_owned();
+        reader.report(demo.load.stages.at, "a load without stages sends nothing", Some(hint));
+    }
+    let poll = &demo.audience.poll;
+    if poll.value.is_zero() {
+        let hint = "give it a second or more, such as `5s`".to_owned();
+        reader.report(poll.at, "a phone that never waits asks for ever", Some(hint));
+    }
     let ratings = &demo.audience.survey.ratings;
     if ratings.value.len() != 5 || ratings.value.iter().all(|weight| *weight == 0) {
         let hint = "give five weights, such as `[1, 2, 7, 40, 50]`".to_owned();

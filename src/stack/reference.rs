@@ -17,6 +17,9 @@ use crate::stack::file::Node;
 
 const OPEN: &str = "${";
 
+/// Before an opening: that one is text.
+const ESCAPE: char = '$';
+
 /// What references of a file can mean.
 #[derive(Clone, Debug)]
 pub struct Scope {
@@ -97,10 +100,19 @@ impl Scope {
         let mut mistakes = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find(OPEN) {
-            filled.push_str(&rest[..open]);
-            let inner = &rest[open + OPEN.len()..];
+            let (before, inner) = (&rest[..open], &rest[open + OPEN.len()..]);
+            if let Some(before) = before.strip_suffix(ESCAPE) {
+                filled.push_str(before);
+                filled.push_str(OPEN);
+                rest = inner;
+                continue;
+            }
+            filled.push_str(before);
             let Some(close) = inner.find('}') else {
-                mistakes.push(("this reference does not end".to_owned(), "close it with `}`".to_owned()));
+                mistakes.push((
+                    "this reference does not end".to_owned(),
+                    "close it with `}`; `$${` stands for the two characters themselves".to_owned(),
+                ));
                 return Err(mistakes);
             };
             match self.meaning(&inner[..close], position) {

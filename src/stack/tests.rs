@@ -232,8 +232,20 @@ fn mistakes_of_the_show_are_shown_with_those_of_the_stack() {
         .replace("from: 25m, to: 28m", "from: 26m, to: 25m")
         .replace("cue: survey", "cue: surveys")
         .replace("ratings: [1, 2, 7, 40, 50]", "ratings: [1, 2]")
-        .replace("at: 30m, mode: closed", "at: 32m");
-    reports.push(report_on(SOUND.as_bytes(), Some(timing.as_bytes())));
+        .replace("at: 30m, mode: closed", "at: 32m")
+        .replace("poll: 5s", "poll: 0s");
+    let bounds = String::from_utf8(crate::stack::shipped::stack_file("tube", "demo.yaml").unwrap().to_vec()).unwrap();
+    let bounds = bounds
+        .replace("phones: 120", "phones: 4000000000")
+        .replace("users: 5", "users: 100001")
+        .replace("amplification: 50", "amplification: 0");
+    let without = "  stages: []\n  amplification: 50\n";
+    let begins = timing.find("  stages:").unwrap();
+    let ends = timing.find("  amplification").unwrap();
+    let empty = [&timing[..begins], without, timing[ends..].split_once('\n').unwrap().1].concat();
+    for show in [timing, bounds, empty] {
+        reports.push(report_on(SOUND.as_bytes(), Some(show.as_bytes())));
+    }
     insta::assert_snapshot!(reports.join("\n----\n"));
 }
 
