@@ -19,6 +19,7 @@ use crate::plan::Step;
 use crate::resource::id::ResourceId;
 use crate::resource::unknown;
 use crate::resource::unknown::Outputs;
+use crate::resource::unknown::Unknown;
 use crate::state::journal::Journal;
 use crate::state::journal::JournalError;
 
@@ -110,7 +111,14 @@ pub async fn walk<E: std::error::Error>(
         while running.len() < AT_ONCE && !tools.cancel.is_draining() {
             let Some((_, id)) = ready.pop_first() else { break };
             let step = &plan.steps[id];
-            running.push(attempt(step, remaining[id], outcome.outputs.clone(), tools, &perform));
+            running.push(attempt(
+                plan,
+                step,
+                remaining[id],
+                outcome.outputs.clone(),
+                tools,
+                &perform,
+            ));
         }
         let ended = tokio::select! {
             biased;
@@ -158,6 +166,7 @@ type Attempt = (
 );
 
 async fn attempt<E: std::error::Error>(
+    plan: &Plan,
     step: &Step,
     remaining: Duration,
     known: Outputs,
@@ -176,7 +185,7 @@ async fn attempt<E: std::error::Error>(
         expected: (tools.expected)(&id),
         remaining,
     });
-    let result = journalled(step, known, tools, perform).await;
+    let result = journalled(plan, step, known, tools, perform).await;
     let took = tools.clock.since(begun);
     match &result {
         Ok(Ok(_)) => tools.events.emit(EventKind::Applied { id: id.clone(), took }),
@@ -190,6 +199,7 @@ async fn attempt<E: std::error::Error>(
 }
 
 async fn journalled<E: std::error::Error>(
+    plan: &Plan,
     step: &Step,
     known: Outputs,
     tools: &Tools<'_>,
@@ -199,14 +209,17 @@ async fn journalled<E: std::error::Error>(
     let token = tools.journal.intend(id, verb(&step.action)).await?;
     let spec = unknown::resolve(&step.desired.spec, &known);
     let begun = tools.clock.now();
-    match perform(Ready {
+    if let Some(error) = unresolved(&spec, plan) {
+        tools.journal.failed(id, &error).await?;
+        return Ok(Err(error));
+    }
+    let ready = Ready {
         step: step.clone(),
         spec,
         known,
         token,
-    })
-    .await
-    {
+    };
+    match perform(ready).await {
         Ok(outputs) => {
             tools.journal.done(id, &outputs, tools.clock.since(begun)).await?;
             Ok(Ok(outputs))
@@ -217,6 +230,17 @@ async fn journalled<E: std::error::Error>(
             Ok(Err(error))
         }
     }
+}
+
+/// What a specification still lacks of other resources: a sentinel must never leave the house.
+fn unresolved(spec: &Value, plan: &Plan) -> Option<String> {
+    let missing = unknown::in_value(spec)
+        .into_iter()
+        .find(|unknown| plan.steps.contains_key(&unknown.resource))?;
+    let Unknown { resource, output } = missing;
+    Some(format!(
+        "`{resource}` gave no `{output}`; `tubectl state show` tells what it gave"
+    ))
 }
 
 fn skip_branch(
@@ -383,6 +407,35 @@ mod tests {
         assert_eq!(run.outcome.failed.values().collect::<Vec<_>>(), ["denied"]);
         assert_eq!(run.outcome.skipped.len(), 2);
         assert!(run.outcome.applied.contains(&ResourceId::new("queue", "d")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_gave_is_never_sent() {
+        let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
+        let first = Desired::new(Kind::Queue, "a", "a", json!({}));
+        let spec = json!({"url": Unknown::sentinel(&first.id, "url")});
+        let second = Desired::new(Kind::Queue, "b", "b", spec).after([first.id.clone()]);
+        let desired = [first, second];
+        let graph = Graph::new(&desired).unwrap();
+        let plan = plan::plan(&graph, &desired, &[]).unwrap();
+        let (events, _listener) = Events::channel(clock);
+        let tools = Tools {
+            clock,
+            events: &events,
+            cancel: &Cancel::default(),
+            journal: &Journal::in_memory(),
+            expected: &|_| Duration::from_secs(1),
+        };
+        let gives_nothing = async |ready: Ready| {
+            assert_eq!(ready.step.desired.name, "a");
+            Ok::<_, Denied>(BTreeMap::new())
+        };
+        let outcome = walk(&plan, &graph, &tools, gives_nothing).await.unwrap();
+        let failed: Vec<&String> = outcome.failed.values().collect();
+        assert_eq!(
+            failed,
+            ["`queue/a` gave no `url`; `tubectl state show` tells what it gave"]
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ use crate::error::Kind;
 use crate::graph::Graph;
 use crate::release::expand::expand;
 use crate::release::render::RenderError;
+use crate::release::render::Rendering;
 use crate::stack::Stack;
 use crate::stack::check;
 use crate::stack::check::Object;
@@ -59,20 +60,26 @@ async fn problems(
     if let Some(origins) = origins.told() {
         output.narrate(&origins);
     }
+    let installed: Vec<_> = renderings.iter().map(|rendering| rendering.installed.clone()).collect();
+    let mut desired = stack.resources.clone();
+    desired.extend(expand(&installed));
+    Graph::new(&desired).map_err(|error| Failure::new(Kind::Check, error))?;
+    let objects = installed.iter().map(|release| release.objects.len()).sum();
+    output.narrate(&looked_at(&stack, objects, desired.len()));
+    Ok(lint(&stack, &renderings))
+}
+
+/// The mistakes that only show in what a stack renders to.
+pub fn lint<'a>(stack: &Stack, renderings: impl IntoIterator<Item = &'a Rendering>) -> Option<Problems> {
     let objects: Vec<Object<'_>> = renderings
-        .iter()
+        .into_iter()
         .flat_map(|rendering| {
             let release = rendering.installed.name.as_str();
             let objects = rendering.installed.objects.iter();
             objects.map(move |value| Object { release, value })
         })
         .collect();
-    let installed: Vec<_> = renderings.iter().map(|rendering| rendering.installed.clone()).collect();
-    let mut desired = stack.resources.clone();
-    desired.extend(expand(&installed));
-    Graph::new(&desired).map_err(|error| Failure::new(Kind::Check, error))?;
-    output.narrate(&looked_at(&stack, objects.len(), desired.len()));
-    Ok(Problems::of(check::check(&stack, &objects), &[&stack.file]))
+    Problems::of(check::check(stack, &objects), &[&stack.file])
 }
 
 fn looked_at(stack: &Stack, objects: usize, resources: usize) -> String {

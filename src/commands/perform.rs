@@ -25,6 +25,7 @@ use crate::provider::kube::Kube;
 use crate::provider::kube::ObjectName;
 use crate::provider::kube::observe;
 use crate::provider::kube::ready::readiness;
+use crate::provider::kube::release::INSTANCE;
 use crate::release::expand::object_id;
 use crate::release::render;
 use crate::release::render::RenderError;
@@ -116,7 +117,7 @@ impl<'a> Performer<'a> {
         let release = self.session.stack.releases.iter().find(|release| release.name == *name);
         let release = release.expect("every beginning is of a release of the stack");
         let chart = &self.look.charts[name];
-        let rendering = render::again(release, chart, &self.look.setting, &ready.known, &planned.installed)?;
+        let mut rendering = render::again(release, chart, &self.look.setting, &ready.known, &planned.installed)?;
         {
             let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
             objects.extend(
@@ -127,6 +128,8 @@ impl<'a> Performer<'a> {
                     .map(|object| (object_id(name, &object), object)),
             );
         }
+        let instance = self.session.aws.owner.instance.clone();
+        rendering.record.labels.insert(INSTANCE.to_owned(), instance);
         let kube = self.kube(ready).await?;
         let record = converging(self.context, async || {
             kube.begin_release(rendering.record.clone()).await

@@ -30,7 +30,7 @@ pub async fn run(arguments: &Plan, home: &Utf8Path, format: Format, output: Outp
     let connected = connect(&arguments.place, home, (&files, &settings), Intent::Look, output).await?;
     watched(connected, Format::Text, output, async |context| {
         let session = Session::open(&context, "plan", &files, &settings).await?;
-        let look = session.look(&context).await?;
+        let look = session.look_and_check(&context).await?;
         output.data(&match format {
             Format::Text => text(&look) + &effort(&look, &session.journal.state().history),
             Format::Json => serde_json::to_string_pretty(&document(&look)).expect("a plan is plain data"),

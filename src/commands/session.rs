@@ -6,6 +6,7 @@ use serde_json::Value;
 use tubectl_chart::Chart;
 use tubectl_chart::repository::Cache;
 
+use crate::commands::check;
 use crate::commands::context::Context;
 use crate::commands::offline;
 use crate::error::Failure;
@@ -35,6 +36,7 @@ use crate::resource::unknown::Outputs;
 use crate::stack;
 use crate::stack::Stack;
 use crate::stack::load::Files;
+use crate::stack::load::LoadError;
 use crate::stack::load::Settings;
 use crate::state::journal::Journal;
 
@@ -117,6 +119,15 @@ impl Session {
         Ok(Self { stack, aws, journal })
     }
 
+    /// Looks at what is, and plans what is to be done; a stack with mistakes is not planned.
+    pub async fn look_and_check(&self, context: &Context) -> Result<Look, Failure> {
+        let look = self.look(context).await?;
+        match check::lint(&self.stack, look.renderings.values()) {
+            None => Ok(look),
+            Some(problems) => Err(Failure::yours(LoadError::Problems(problems))),
+        }
+    }
+
     /// Looks at what is, and plans what is to be done.
     pub async fn look(&self, context: &Context) -> Result<Look, Failure> {
         let charts = self.charts(context).await?;
@@ -137,7 +148,11 @@ impl Session {
         let graph = Graph::new(&desired).map_err(Failure::yours)?;
         let kube = self.kube(context, &observed)?;
         if let Some(kube) = &kube {
-            observed.extend(kube.observe(&desired, render::about).await.map_err(failed)?);
+            observed.extend(
+                kube.observe(&desired, &self.aws.owner.instance, render::about)
+                    .await
+                    .map_err(failed)?,
+            );
         }
         let plan = plan(&graph, &desired, &observed).map_err(Failure::yours)?;
         let renderings = renderings

@@ -26,6 +26,7 @@ use crate::error::Failure;
 use crate::error::Kind as FailureKind;
 use crate::event::EventKind;
 use crate::resource::id::ResourceId;
+use crate::resource::kind::Kind;
 use crate::resource::observed::Observed;
 use crate::ui::confirm::Consent;
 use crate::ui::output::Format;
@@ -59,7 +60,7 @@ pub async fn run(arguments: &Up, home: &Utf8Path, format: Format, output: Output
 
 /// Plans, asks, and does it.
 pub async fn raise(context: &Context, session: &Session, consent: Consent, output: Output) -> Result<(), Failure> {
-    let look = session.look(context).await?;
+    let look = session.look_and_check(context).await?;
     output.narrate(&plan::text(&look));
     if context.world == WorldName::Aws {
         return Err(Failure::said(
@@ -132,7 +133,14 @@ async fn remove(context: &Context, session: &Session, look: &Look) -> Result<(),
                 what: what.to_owned(),
             });
         };
-        let removed = session.aws.remove(removal, told).await;
+        let removed = match (removal.kind, &look.kube) {
+            (Kind::ReleaseEnd, Some(kube)) => {
+                let namespace = removal.spec["namespace"].as_str().unwrap_or_default();
+                let (_, name) = removal.id.as_str().split_once('/').unwrap_or_default();
+                kube.uninstall(namespace, name).await
+            }
+            _ => session.aws.remove(removal, told).await,
+        };
         removed.map_err(|error| Failure::new(FailureKind::Partial, error))?;
         context.events.emit(EventKind::Removed {
             kind: removal.kind.to_string(),

@@ -2,3 +2,6 @@
 
 pub mod expand;
 pub mod render;
+
+#[cfg(test)]
+mod tests;

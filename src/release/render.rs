@@ -21,6 +21,7 @@ use tubectl_chart::repository::Transport;
 use crate::error::Hint;
 use crate::release::expand::Installed;
 use crate::release::expand::object_id;
+use crate::resource::id::ResourceId;
 use crate::resource::unknown;
 use crate::resource::unknown::Outputs;
 use crate::stack::release::Release;
@@ -90,6 +91,16 @@ pub enum RenderError {
         /// Why.
         source: tubectl_yaml::Error,
     },
+    /// Its values refer to something that is not known although it is done.
+    #[error("the values of release `{release}` need `{output}` of `{resource}`, which did not give it")]
+    Unknown {
+        /// The release.
+        release: String,
+        /// Who should have given it.
+        resource: ResourceId,
+        /// What is missing.
+        output: String,
+    },
     /// With the real values the chart renders other objects than were planned.
     #[error("release `{release}` came out with other objects than were planned: {objects}")]
     Changed {
@@ -119,6 +130,7 @@ impl Hint for RenderError {
             }
             Self::Template { .. } | Self::Definition { .. } => vec!["mend the file".to_owned()],
             Self::Chart { .. } | Self::Values { .. } => vec!["mend the release's values in stack.yaml".to_owned()],
+            Self::Unknown { .. } => vec!["`tubectl state show` tells what it gave".to_owned()],
             Self::Changed { .. } => vec!["run it again: the plan then knows the real values".to_owned()],
         }
     }
@@ -162,7 +174,7 @@ fn parse(repository: Option<&str>, chart: &str, version: &str) -> Result<Referen
     }
 }
 
-fn template(name: &str) -> Result<Chart, RenderError> {
+pub(crate) fn template(name: &str) -> Result<Chart, RenderError> {
     let files = shipped::template(name)
         .into_iter()
         .map(|(path, bytes)| (path.to_owned(), bytes.to_vec()));
@@ -198,15 +210,22 @@ pub fn again(
     known: &Outputs,
     planned: &Installed,
 ) -> Result<Rendering, RenderError> {
+    if let Some(missing) = unknown::in_value(&unknown::resolve(&release.values, known)).pop_first() {
+        return Err(RenderError::Unknown {
+            release: release.name.clone(),
+            resource: missing.resource,
+            output: missing.output,
+        });
+    }
     let mut rendering = one(release, chart, setting, known)?;
     // Which kinds are cluster-wide does not change between planning and doing: the plan's objects tell.
-    for object in &mut rendering.installed.objects {
-        let id = |object: &Value| (object["kind"].clone(), object["metadata"]["name"].clone());
-        if let Some(planned) = planned.objects.iter().find(|planned| id(planned) == id(object)) {
-            object["metadata"]["namespace"] = planned["metadata"]["namespace"].clone();
-        }
-        mark(object, &release.name, &release.namespace);
-    }
+    let in_none = |object: &&Value| object["metadata"]["namespace"].is_null();
+    let wide = planned
+        .objects
+        .iter()
+        .filter(in_none)
+        .filter_map(|object| object["kind"].as_str());
+    complete(&mut rendering.installed, &wide.map(str::to_owned).collect());
     let ids = |installed: &Installed| -> BTreeSet<_> {
         installed
             .objects
@@ -328,58 +347,4 @@ fn mark(object: &mut Value, release: &str, namespace: &str) {
     metadata["labels"]["app.kubernetes.io/managed-by"] = json!("Helm");
     metadata["annotations"]["meta.helm.sh/release-name"] = json!(release);
     metadata["annotations"]["meta.helm.sh/release-namespace"] = json!(namespace);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stack::Place;
-    use crate::stack::load;
-
-    fn workloads() -> (Vec<Release>, BTreeMap<String, Chart>) {
-        let files = load::find(Some("tube"), camino::Utf8Path::new(".")).unwrap();
-        let stack = load::load(&files, &load::Settings::default(), &Place::nowhere("eu-west-1")).unwrap();
-        let is_template = |release: &Release| matches!(release.source, Source::Template { .. });
-        let releases: Vec<Release> = stack.releases.into_iter().filter(is_template).collect();
-        let chart = |release: &Release| match &release.source {
-            Source::Template { name } => (release.name.clone(), template(name).unwrap()),
-            Source::Chart { .. } => unreachable!("only templates are left"),
-        };
-        let charts = releases.iter().map(chart).collect();
-        (releases, charts)
-    }
-
-    fn setting() -> Setting {
-        Setting {
-            kubernetes: "1.34".to_owned(),
-            seed: 7,
-        }
-    }
-
-    #[test]
-    fn the_shipped_templates_render_to_objects_with_a_place_and_an_owner() {
-        let (releases, charts) = workloads();
-        let rendered = render(&releases, &charts, &setting(), &Outputs::new()).unwrap();
-        for rendering in rendered {
-            assert!(!rendering.installed.objects.is_empty(), "{}", rendering.installed.name);
-            for object in rendering.installed.objects {
-                let annotations = &object["metadata"]["annotations"];
-                assert_eq!(
-                    annotations["meta.helm.sh/release-name"],
-                    rendering.installed.name.as_str()
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn rendering_twice_gives_the_same() {
-        let (releases, charts) = workloads();
-        let first = render(&releases, &charts, &setting(), &Outputs::new()).unwrap();
-        let second = render(&releases, &charts, &setting(), &Outputs::new()).unwrap();
-        let installed = |rendered: Vec<Rendering>| -> Vec<Installed> {
-            rendered.into_iter().map(|rendering| rendering.installed).collect()
-        };
-        assert_eq!(installed(first), installed(second));
-    }
 }

@@ -13,16 +13,19 @@ use crate::provider::kube::Kube;
 use crate::provider::kube::ObjectName;
 use crate::provider::kube::apply::SHOW;
 use crate::provider::kube::ready::readiness;
+use crate::provider::kube::release::INSTANCE;
 use crate::resource::desired::Desired;
+use crate::resource::id::ResourceId;
 use crate::resource::kind::Kind;
 use crate::resource::observed::Observed;
 use crate::resource::observed::Readiness;
 
 impl Kube {
-    /// The desired objects and releases that exist.
+    /// The desired objects and releases that exist, and the releases of this stack instance that nobody wants any more.
     pub async fn observe(
         &self,
         desired: &[Desired],
+        instance: &str,
         about: impl Fn(&Record) -> Value,
     ) -> Result<Vec<Observed>, ProviderError> {
         let objects: Vec<&Desired> = desired.iter().filter(|desired| desired.kind == Kind::Object).collect();
@@ -44,13 +47,14 @@ impl Kube {
                 observed.push(found(desired, object));
             }
         }
-        observed.extend(self.observe_releases(desired, about).await?);
+        observed.extend(self.observe_releases(desired, instance, about).await?);
         Ok(observed)
     }
 
     async fn observe_releases(
         &self,
         desired: &[Desired],
+        instance: &str,
         about: impl Fn(&Record) -> Value,
     ) -> Result<Vec<Observed>, ProviderError> {
         let mut latest: BTreeMap<(String, String), Record> = BTreeMap::new();
@@ -59,24 +63,36 @@ impl Kube {
         }
         let of_release = |desired: &&Desired| matches!(desired.kind, Kind::ReleaseBegin | Kind::ReleaseEnd);
         let mut observed = Vec::new();
+        let mut wanted = BTreeSet::new();
         for desired in desired.iter().filter(of_release) {
             let namespace = desired.spec["namespace"].as_str().unwrap_or_default().to_owned();
-            let Some(record) = latest.get(&(namespace, desired.name.clone())) else {
-                continue;
-            };
+            let release = (namespace, desired.name.clone());
+            let Some(record) = latest.get(&release) else { continue };
+            wanted.insert(release);
             // A pending record is a beginning without an end.
             if desired.kind == Kind::ReleaseEnd && record.status != Status::Deployed {
                 continue;
             }
-            observed.push(Observed {
-                id: desired.id.clone(),
-                kind: desired.kind,
-                spec: about(record),
-                outputs: BTreeMap::from([("revision".to_owned(), record.revision.to_string())]),
-                readiness: Readiness::Ready,
-            });
+            observed.push(release_found(desired.id.clone(), desired.kind, about(record), record));
+        }
+        let ours = |record: &&Record| record.labels.get(INSTANCE).is_some_and(|of| of == instance);
+        for (_, record) in latest.iter().filter(|(release, _)| !wanted.contains(*release)) {
+            if ours(&record) {
+                let id = ResourceId::new(Kind::ReleaseEnd.name(), &record.name);
+                observed.push(release_found(id, Kind::ReleaseEnd, about(record), record));
+            }
         }
         Ok(observed)
+    }
+}
+
+fn release_found(id: ResourceId, kind: Kind, spec: Value, record: &Record) -> Observed {
+    Observed {
+        id,
+        kind,
+        spec,
+        outputs: BTreeMap::from([("revision".to_owned(), record.revision.to_string())]),
+        readiness: Readiness::Ready,
     }
 }
 

@@ -1,8 +1,10 @@
 //! Records of chart releases in the cluster, in Helm's own form: Helm lists, shows and rolls back what we installed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
+use tubectl_chart::install_rank;
 use tubectl_chart::release::Record;
 use tubectl_chart::release::Stamp;
 use tubectl_chart::release::Status;
@@ -13,6 +15,12 @@ use crate::provider::kube::ObjectName;
 
 /// How long a thing that the new revision no longer has may take to go.
 const PRUNED_WITHIN: Duration = Duration::from_secs(120);
+
+/// How long what a release had may take to go when all of it goes: a load balancer takes minutes.
+const UNINSTALLED_WITHIN: Duration = Duration::from_mins(10);
+
+/// The label of a release's records that says which stack instance made it. Helm keeps labels that it does not know.
+pub const INSTANCE: &str = "tubectl.io/instance";
 
 impl Kube {
     /// Every revision of every release that the cluster knows, oldest first.
@@ -83,6 +91,34 @@ impl Kube {
         self.write_record(&current, Stamp::Modified(now)).await
     }
 
+    /// Takes a release away: everything that any of its revisions had, last made first, then its records. Definitions
+    /// of `crds/` stay, as with Helm: what others made of their kinds would go with them.
+    pub async fn uninstall(&self, namespace: &str, name: &str) -> Result<(), ProviderError> {
+        let records = self.records().await?;
+        let records: Vec<Record> = records
+            .into_iter()
+            .filter(|record| record.namespace == namespace && record.name == name)
+            .collect();
+        let mut all = Vec::new();
+        for record in &records {
+            all.extend(objects(record)?);
+        }
+        let mut names = outdated(&all, &[]);
+        names.sort_by(|a, b| install_rank(&b.kind).cmp(&install_rank(&a.kind)).then_with(|| a.cmp(b)));
+        names.dedup();
+        for name in &names {
+            self.delete(name).await?;
+        }
+        for name in &names {
+            self.delete_and_wait(name, UNINSTALLED_WITHIN).await?;
+        }
+        for record in &records {
+            self.delete(&ObjectName::of(&secret(record, Stamp::Modified(self.clock.now()))?))
+                .await?;
+        }
+        Ok(())
+    }
+
     async fn revisions(&self, record: &Record) -> Result<Vec<Record>, ProviderError> {
         let records = self.records().await?;
         let same = |other: &Record| other.namespace == record.namespace && other.name == record.name;
@@ -90,27 +126,54 @@ impl Kube {
     }
 
     async fn prune(&self, old: &Record, new: &Record) -> Result<(), ProviderError> {
-        let kept: Vec<ObjectName> = objects(new).iter().map(ObjectName::of).collect();
-        for object in objects(old) {
-            let name = ObjectName::of(&object);
-            let keep = object["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep";
-            if !keep && !kept.contains(&name) {
-                self.delete_and_wait(&name, PRUNED_WITHIN).await?;
-            }
+        for name in outdated(&objects(old)?, &objects(new)?) {
+            self.delete_and_wait(&name, PRUNED_WITHIN).await?;
         }
         Ok(())
     }
 
     async fn write_record(&self, record: &Record, stamp: Stamp) -> Result<(), ProviderError> {
-        let secret = record.to_secret(stamp);
-        let secret = secret.map_err(|error| ProviderError::found("writing a release's record", error.to_string()))?;
-        self.apply(&secret).await.map(drop)
+        self.apply(&secret(record, stamp)?).await.map(drop)
     }
 }
 
+fn secret(record: &Record, stamp: Stamp) -> Result<Value, ProviderError> {
+    let secret = record.to_secret(stamp);
+    secret.map_err(|error| ProviderError::found("writing a release's record", error.to_string()))
+}
+
+/// What a new revision no longer has and nobody asked to keep. An object under another version of its group is the same.
+fn outdated(old: &[Value], new: &[Value]) -> Vec<ObjectName> {
+    let same = |name: &ObjectName| {
+        let group = name.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        (
+            group.to_owned(),
+            name.kind.clone(),
+            name.namespace.clone(),
+            name.name.clone(),
+        )
+    };
+    let kept: BTreeSet<_> = new.iter().map(|object| same(&ObjectName::of(object))).collect();
+    let keep = |object: &&Value| object["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep";
+    old.iter()
+        .filter(|object| !keep(object))
+        .map(ObjectName::of)
+        .filter(|name| !kept.contains(&same(name)))
+        .collect()
+}
+
 /// The objects that a record says the release has.
-pub fn objects(record: &Record) -> Vec<Value> {
-    let documents = tubectl_yaml::parse_all(&record.manifest).unwrap_or_default();
+///
+/// # Errors
+/// A manifest that is not YAML: what a release has is then not known, which is not the same as nothing.
+pub fn objects(record: &Record) -> Result<Vec<Value>, ProviderError> {
+    let documents = tubectl_yaml::parse_all(&record.manifest).map_err(|error| {
+        let what = format!(
+            "reading revision {} of release {}/{}",
+            record.revision, record.namespace, record.name
+        );
+        ProviderError::found(what, error.to_string())
+    })?;
     let mut objects: Vec<Value> = documents
         .into_iter()
         .map(Value::from)
@@ -122,5 +185,45 @@ pub fn objects(record: &Record) -> Vec<Value> {
             object["metadata"]["namespace"] = Value::String(record.namespace.clone());
         }
     }
-    objects
+    Ok(objects)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(old: &[(&str, &str, &str)], new: &[(&str, &str, &str)], outdated_names: &[&str]) {
+        let object = |(version, kind, name): &(&str, &str, &str)| {
+            let policy = if name.starts_with("kept") { "keep" } else { "" };
+            let annotations = json!({"helm.sh/resource-policy": policy});
+            json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "annotations": annotations}})
+        };
+        let objects = |of: &[_]| -> Vec<Value> { of.iter().map(object).collect() };
+        let names: Vec<String> = outdated(&objects(old), &objects(new))
+            .into_iter()
+            .map(|name| name.name)
+            .collect();
+        assert_eq!(names, outdated_names);
+    }
+
+    #[test]
+    fn what_a_new_revision_lacks_is_outdated() {
+        let (page, map) = (("v1", "Service", "page"), ("v1", "ConfigMap", "page"));
+        check(&[page, map], &[page], &["page"]);
+        check(&[page, map], &[page, map], &[]);
+        check(&[("v1", "Secret", "kept-always")], &[], &[]);
+    }
+
+    #[test]
+    fn an_object_under_a_newer_version_is_the_same_object() {
+        let budget = |version| [(version, "PodDisruptionBudget", "page")];
+        check(&budget("policy/v1beta1"), &budget("policy/v1"), &[]);
+        check(
+            &budget("policy/v1"),
+            &[("apps/v1", "PodDisruptionBudget", "page")],
+            &["page"],
+        );
+    }
 }
