@@ -15,6 +15,7 @@ use crate::resource::id::ResourceId;
 use crate::resource::kind::Kind;
 use crate::resource::observed::Observed;
 use crate::resource::observed::Readiness;
+use crate::resource::secret;
 use crate::resource::unknown;
 use crate::resource::unknown::Outputs;
 
@@ -142,7 +143,9 @@ fn action(desired: &Desired, observed: Option<&Observed>, known: &Outputs) -> Re
         });
     }
     Ok(match observed.readiness {
-        _ if !changes.is_empty() => Action::Update { changes },
+        _ if !changes.is_empty() => Action::Update {
+            changes: secret::hide(&desired.spec, changes),
+        },
         Readiness::Waiting(_) => Action::Await,
         _ => Action::Nothing,
     })

@@ -176,7 +176,8 @@ async fn attempt<E: std::error::Error>(
     let id = step.desired.id.clone();
     if step.action == Action::Nothing {
         let outputs = known.get(&id).cloned().unwrap_or_default();
-        return (id, Duration::ZERO, Ok(Ok(outputs)));
+        let written = tools.journal.found(&id, &outputs).await;
+        return (id, Duration::ZERO, written.map(|()| Ok(outputs)));
     }
     let begun = tools.clock.now();
     tools.events.emit(EventKind::Started {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use serde_json::Value;
 use thiserror::Error;
@@ -17,6 +16,7 @@ use crate::commands::context::Context;
 use crate::commands::session::Look;
 use crate::commands::session::Session;
 use crate::commands::session::connect;
+use crate::commands::session::converging;
 use crate::event::EventKind;
 use crate::image;
 use crate::image::ImageError;
@@ -33,12 +33,6 @@ use crate::resource::id::ResourceId;
 use crate::resource::kind::Kind;
 use crate::resource::observed::Readiness;
 use crate::resource::spec;
-
-/// How long to go on after errors that pass by themselves: a kind that is not served yet, a webhook without endpoints.
-const CONVERGES_WITHIN: Duration = Duration::from_secs(180);
-
-/// How long to pause before trying again.
-const CONVERGENCE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Does steps.
 pub(crate) struct Performer<'a> {
@@ -195,21 +189,5 @@ impl<'a> Performer<'a> {
             id,
             what: what.to_owned(),
         });
-    }
-}
-
-/// Tries again while what is wrong passes by itself.
-async fn converging<T>(
-    context: &Context,
-    attempt: impl AsyncFn() -> Result<T, ProviderError>,
-) -> Result<T, ProviderError> {
-    let begun = context.clock.now();
-    loop {
-        match attempt().await {
-            Err(error) if error.class.passes() && context.clock.since(begun) < CONVERGES_WITHIN => {
-                context.clock.sleep(CONVERGENCE_PAUSE).await;
-            }
-            other => return other,
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! One stack in one world, opened: what it wants, what is there, and what was done before.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 use tubectl_chart::Chart;
@@ -19,6 +20,7 @@ use crate::plan::Plan;
 use crate::plan::plan;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Place;
+use crate::provider::aws::SEEN_WITHIN;
 use crate::provider::aws::tags::Owner;
 use crate::provider::error::ProviderError;
 use crate::provider::kube::Kube;
@@ -42,6 +44,15 @@ use crate::state::journal::Journal;
 
 /// How long the id of a stack instance is: short enough to read out, and one in a billion to meet twice.
 const INSTANCE_LENGTH: usize = 6;
+
+/// How long to go on after errors of the cluster that pass by themselves.
+const CONVERGES_WITHIN: Duration = Duration::from_secs(180);
+
+/// How long to pause before trying again.
+const CONVERGENCE_PAUSE: Duration = Duration::from_secs(2);
+
+/// The commands that make things or take them away, and must not miss any that is there.
+const CHANGING: [&str; 2] = ["up", "down"];
 
 /// One stack in one world.
 pub struct Session {
@@ -82,9 +93,15 @@ impl Session {
             .home
             .journal(context.world, &place.account, &place.region, &name);
         let journal = Journal::open(store).map_err(Failure::yours)?;
-        let mut instance = journal.state().instance;
+        let state = journal.state();
+        let may_lag = state.instance.is_empty() || !state.open.is_empty();
+        if may_lag && CHANGING.contains(&command) {
+            // A run may have ended a moment ago between a call and its line: what it made is in sight after this.
+            context.clock.sleep(SEEN_WITHIN).await;
+        }
+        let mut instance = state.instance;
         if instance.is_empty() {
-            instance = match Aws::instances(&context.clients.aws, &place, &name)
+            instance = match Aws::instances(&context.clients.aws, &name)
                 .await
                 .map_err(failed)?
                 .as_slice()
@@ -148,11 +165,11 @@ impl Session {
         let graph = Graph::new(&desired).map_err(Failure::yours)?;
         let kube = self.kube(context, &observed)?;
         if let Some(kube) = &kube {
-            observed.extend(
-                kube.observe(&desired, &self.aws.owner.instance, render::about)
-                    .await
-                    .map_err(failed)?,
-            );
+            let instance = &self.aws.owner.instance;
+            let found = converging(context, async || {
+                kube.observe(&desired, instance, render::about).await
+            });
+            observed.extend(found.await.map_err(failed)?);
         }
         let plan = plan(&graph, &desired, &observed).map_err(Failure::yours)?;
         let renderings = renderings
@@ -176,7 +193,10 @@ impl Session {
         let cluster = observed
             .iter()
             .find(|found| found.kind == Kind::Cluster && found.readiness == Readiness::Ready);
-        let access = observed.iter().any(|found| found.kind == Kind::AccessEntry);
+        let allows = |found: &Observed| found.spec["policies"].as_array().is_some_and(|some| !some.is_empty());
+        let access = observed
+            .iter()
+            .any(|found| found.kind == Kind::AccessEntry && allows(found));
         match cluster {
             Some(cluster) if access => connect(context, &cluster.outputs).map(Some),
             _ => Ok(None),
@@ -254,6 +274,23 @@ pub fn connect(context: &Context, given: &BTreeMap<String, String>) -> Result<Ku
 pub fn name(files: &Files, settings: &Settings, place: &Place) -> Result<String, Failure> {
     let stack = stack::load::load(files, settings, &site(place, "000000")).map_err(Failure::yours)?;
     Ok(stack.name)
+}
+
+/// Tries again while what is wrong passes by itself: a kind that is not served yet, a webhook without endpoints, an
+/// access entry that is not known everywhere.
+pub(crate) async fn converging<T>(
+    context: &Context,
+    attempt: impl AsyncFn() -> Result<T, ProviderError>,
+) -> Result<T, ProviderError> {
+    let begun = context.clock.now();
+    loop {
+        match attempt().await {
+            Err(error) if error.class.passes() && context.clock.since(begun) < CONVERGES_WITHIN => {
+                context.clock.sleep(CONVERGENCE_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// A provider's refusal while looking: nothing was done yet.

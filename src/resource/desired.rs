@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::resource::id::ResourceId;
 use crate::resource::kind::Kind;
+use crate::resource::secret;
 use crate::resource::unknown;
 
 /// One resource as the stack wants it.
@@ -19,6 +20,7 @@ pub struct Desired {
     /// What it is called where it lives.
     pub name: String,
     /// Its fields; what is not known yet stands in it as a sentinel.
+    #[serde(serialize_with = "secret::hidden")]
     pub spec: Value,
     /// What must be usable before it, beyond what its fields refer to.
     pub needs: BTreeSet<ResourceId>,

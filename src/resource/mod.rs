@@ -5,5 +5,6 @@ pub mod diff;
 pub mod id;
 pub mod kind;
 pub mod observed;
+pub(crate) mod secret;
 pub mod spec;
 pub mod unknown;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::resource::id::ResourceId;
 use crate::resource::kind::Kind;
+use crate::resource::secret;
 
 /// One resource as it was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,6 +18,7 @@ pub struct Observed {
     /// What sort of thing it is.
     pub kind: Kind,
     /// Its fields, in the shape of a desired specification; it may have more.
+    #[serde(serialize_with = "secret::hidden")]
     pub spec: Value,
     /// What it gives to others, such as its `id`.
     pub outputs: BTreeMap<String, String>,

@@ -63,6 +63,13 @@ pub enum Entry {
         /// How long it took, in milliseconds.
         took: u64,
     },
+    /// It was found as it should be, and no line says who made it: a run was cut off, or this journal is new.
+    Found {
+        /// What.
+        id: ResourceId,
+        /// What it gives.
+        outputs: BTreeMap<String, String>,
+    },
     /// It failed.
     Failed {
         /// What.
@@ -226,6 +233,23 @@ impl Journal {
         .await
     }
 
+    /// Writes down what was found as it should be, unless the journal has it so.
+    pub async fn found(&self, id: &ResourceId, outputs: &BTreeMap<String, String>) -> Result<(), JournalError> {
+        let is_known = {
+            let state = self.lock();
+            let recorded = state.resources.get(id).map(|recorded| &recorded.outputs);
+            recorded == Some(outputs) && !state.open.contains_key(id)
+        };
+        if is_known {
+            return Ok(());
+        }
+        self.append(Entry::Found {
+            id: id.clone(),
+            outputs: outputs.clone(),
+        })
+        .await
+    }
+
     /// Writes down that it failed.
     pub async fn failed(&self, id: &ResourceId, error: &str) -> Result<(), JournalError> {
         self.append(Entry::Failed {
@@ -280,11 +304,10 @@ impl State {
                 self.open.insert(id, action);
             }
             Entry::Done { id, outputs, took } => {
-                self.open.remove(&id);
                 self.history.insert(id.clone(), took);
-                *self.finished.entry(id.clone()).or_default() += 1;
-                self.resources.insert(id, Recorded { outputs });
+                self.finish(id, outputs);
             }
+            Entry::Found { id, outputs } => self.finish(id, outputs),
             Entry::Failed { id, .. } => {
                 self.open.remove(&id);
             }
@@ -296,6 +319,12 @@ impl State {
                 };
             }
         }
+    }
+
+    fn finish(&mut self, id: ResourceId, outputs: BTreeMap<String, String>) {
+        self.open.remove(&id);
+        *self.finished.entry(id.clone()).or_default() += 1;
+        self.resources.insert(id, Recorded { outputs });
     }
 
     /// The same text for every attempt at one piece of work, another for every other.
@@ -393,6 +422,22 @@ mod tests {
         let third = journal.intend(&id(), "create").await.unwrap();
         assert_eq!(first, second);
         assert_ne!(second, third);
+    }
+
+    #[tokio::test]
+    async fn what_is_found_finishes_what_a_run_left_open_and_is_written_once() {
+        let store = Store::memory();
+        let journal = filled(store.clone()).await;
+        let subnet = ResourceId::new("subnet", "a");
+        let outputs = BTreeMap::from([("id".to_owned(), "subnet-1".to_owned())]);
+        journal.found(&subnet, &outputs).await.unwrap();
+        let state = journal.state();
+        assert!(state.open.is_empty() && !state.history.contains_key(&subnet));
+        assert_eq!(state.resources[&subnet].outputs, outputs);
+        let written = store.read().unwrap();
+        journal.found(&subnet, &outputs).await.unwrap();
+        assert_eq!(store.read().unwrap(), written);
+        assert_eq!(Journal::open(store).unwrap().state(), state);
     }
 
     #[tokio::test]

@@ -153,8 +153,7 @@ impl Entry {
             Self::Role | Self::Policy => {
                 format!("path {}, {ours}", crate::provider::aws::iam::path(stack))
             }
-            Self::Bucket => format!("{ours}, or untagged with our account and instance in its name"),
-            Self::Queue | Self::Rule | Self::Repository | Self::Vpc => ours,
+            Self::Bucket | Self::Queue | Self::Rule | Self::Repository | Self::Vpc => ours,
             Self::Key => format!("{ours}; not scheduled for deletion"),
             Self::Address => format!("{ours}, or {owned}"),
             Self::Interface => {

@@ -136,16 +136,19 @@ impl Found {
 pub(super) async fn run(site: &Site<'_>) -> Outcome {
     let mut waiting = BTreeSet::from(Phase::ALL);
     let mut over = BTreeSet::new();
+    let begun = site.aws.clock.now();
     let mut cluster_gone = None;
     let mut outcome = Outcome::default();
     let mut running = FuturesUnordered::new();
     loop {
         let ready = |phase: &Phase| phase.after().iter().all(|before| over.contains(before));
+        // A cluster that this run did not find may have ended right before it.
+        let gone = cluster_gone.unwrap_or(begun);
         for phase in waiting.extract_if(.., |phase| ready(phase)) {
             running.push(async move {
                 let mut removed = Removed::new();
                 let ended = match phase {
-                    Phase::Afterwards if !let_logs_arrive(site, cluster_gone).await => Ended::Stopped,
+                    Phase::Afterwards if !let_logs_arrive(site, gone).await => Ended::Stopped,
                     _ => clear(site, phase, &mut removed).await,
                 };
                 (phase, removed, ended)
@@ -171,12 +174,10 @@ pub(super) async fn run(site: &Site<'_>) -> Outcome {
 }
 
 /// Waits until the cluster's last lines have arrived; gives whether the work goes on.
-async fn let_logs_arrive(site: &Site<'_>, cluster_gone: Option<Timestamp>) -> bool {
-    let left = cluster_gone.map(|gone| LATE.saturating_sub(site.aws.clock.since(gone)));
-    match left {
-        Some(left) if !left.is_zero() => rest(site, left).await,
-        _ => true,
-    }
+async fn let_logs_arrive(site: &Site<'_>, cluster_gone: Timestamp) -> bool {
+    let left = LATE.saturating_sub(site.aws.clock.since(cluster_gone));
+    // Under another's name nothing of ours arrives.
+    left.is_zero() || site.marks.cluster.is_none() || rest(site, left).await
 }
 
 async fn clear(site: &Site<'_>, phase: Phase, removed: &mut Removed) -> Ended {

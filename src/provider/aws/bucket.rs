@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::apply::walk::Ready;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
+use crate::provider::aws::Scope;
 use crate::provider::aws::codes;
 use crate::provider::aws::fields;
 use crate::provider::aws::found;
@@ -20,7 +21,6 @@ use aws_sdk_s3::types::Delete;
 use aws_sdk_s3::types::ObjectIdentifier;
 use aws_sdk_s3::types::PublicAccessBlockConfiguration;
 use aws_sdk_s3::types::Tag;
-use aws_sdk_s3::types::Tagging;
 use aws_sdk_s3::types::VersioningConfiguration;
 
 use crate::resource::spec::Bucket;
@@ -28,7 +28,7 @@ use crate::resource::spec::Bucket;
 /// The region that a bucket may not name as its own: it is where buckets go that name none.
 const UNNAMED_REGION: &str = "us-east-1";
 
-pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
+pub(super) async fn observe(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
     let buckets = aws
         .s3
         .list_buckets()
@@ -39,11 +39,11 @@ pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
     // Only a bucket that carries the instance in its name can be ours; its tags then tell.
     let suffix = format!("-{}", aws.owner.instance);
     let mut observed = Vec::new();
-    for name in names.filter(|name| name.ends_with(&suffix)) {
+    for name in names.filter(|name| name.ends_with(&suffix) && scope.covers(name)) {
         let tags = aws.s3.get_bucket_tagging().bucket(name).send().await;
         let tags = match tags.map_err(|error| codes::error("s3 GetBucketTagging", error)) {
             Ok(tags) => tags,
-            // No tags yet: an attempt ended between making and tagging it. The name is ours all the same.
+            // Ours have their tags from the beginning.
             Err(error) if error.code == "NoSuchTagSet" || error.class == Class::NotFound => continue,
             Err(error) => return Err(error),
         };
@@ -67,48 +67,26 @@ pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
     Ok(observed)
 }
 
-/// Buckets of ours that an attempt made and did not come to tag: their names have the stack, the account and the
-/// instance in them.
-pub(super) async fn untagged(aws: &Aws) -> Result<Vec<String>, ProviderError> {
-    let buckets = aws.s3.list_buckets().send().await;
-    let buckets = buckets.map_err(|error| codes::error("s3 ListBuckets", error))?;
-    let names = buckets.buckets().iter().filter_map(|bucket| bucket.name());
-    let (prefix, suffix) = (
-        format!("{}-", aws.owner.stack),
-        format!("-{}-{}", aws.place.account, aws.owner.instance),
-    );
-    let mut untagged = Vec::new();
-    for name in names.filter(|name| name.starts_with(&prefix) && name.ends_with(&suffix)) {
-        let tags = aws.s3.get_bucket_tagging().bucket(name).send().await;
-        match tags.map_err(|error| codes::error("s3 GetBucketTagging", error)) {
-            Err(error) if error.code == "NoSuchTagSet" => untagged.push(name.to_owned()),
-            Err(error) if error.class != Class::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(untagged)
-}
-
 pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {
     let spec: Bucket = fields(ready)?;
     let name = &ready.step.desired.name;
     if existing.is_none() {
-        create(aws, name).await?;
-        let closed = PublicAccessBlockConfiguration::builder()
-            .block_public_acls(true)
-            .block_public_policy(true)
-            .ignore_public_acls(true)
-            .restrict_public_buckets(true)
-            .build();
-        let put = aws
-            .s3
-            .put_public_access_block()
-            .bucket(name)
-            .public_access_block_configuration(closed)
-            .send()
-            .await;
-        put.map_err(|error| codes::error("s3 PutPublicAccessBlock", error))?;
+        create(aws, ready).await?;
     }
+    let closed = PublicAccessBlockConfiguration::builder()
+        .block_public_acls(true)
+        .block_public_policy(true)
+        .ignore_public_acls(true)
+        .restrict_public_buckets(true)
+        .build();
+    let put = aws
+        .s3
+        .put_public_access_block()
+        .bucket(name)
+        .public_access_block_configuration(closed)
+        .send()
+        .await;
+    put.map_err(|error| codes::error("s3 PutPublicAccessBlock", error))?;
     let status = if spec.versioned {
         BucketVersioningStatus::Enabled
     } else {
@@ -125,7 +103,10 @@ pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -
             .await;
         put.map_err(|error| codes::error("s3 PutBucketVersioning", error))?;
     }
-    // Last, so that a bucket with tags is a finished one.
+    Ok(())
+}
+
+async fn create(aws: &Aws, ready: &Ready) -> Result<(), ProviderError> {
     let tags = aws.owner.tags(&ready.step.desired.id, &BTreeMap::new());
     let tag = |(key, value): (&String, &String)| {
         Tag::builder()
@@ -134,31 +115,19 @@ pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -
             .build()
             .expect("key and value are set")
     };
-    let tagging = Tagging::builder()
-        .set_tag_set(Some(tags.iter().map(tag).collect()))
-        .build();
-    let tagging = tagging.expect("the set of tags is set");
-    let put = aws.s3.put_bucket_tagging().bucket(name).tagging(tagging).send().await;
-    put.map(drop)
-        .map_err(|error| codes::error("s3 PutBucketTagging", error))
-}
-
-async fn create(aws: &Aws, name: &str) -> Result<(), ProviderError> {
     let region = aws.place.region.as_str();
-    let place = CreateBucketConfiguration::builder()
-        .location_constraint(BucketLocationConstraint::from(region))
+    let configuration = CreateBucketConfiguration::builder()
+        .set_location_constraint((region != UNNAMED_REGION).then(|| BucketLocationConstraint::from(region)))
+        .set_tags(Some(tags.iter().map(tag).collect()))
         .build();
-    let created = aws.s3.create_bucket().bucket(name);
-    let created = if region == UNNAMED_REGION {
-        created
-    } else {
-        created.create_bucket_configuration(place)
-    };
-    match created
+    let created = aws
+        .s3
+        .create_bucket()
+        .bucket(&ready.step.desired.name)
+        .create_bucket_configuration(configuration)
         .send()
-        .await
-        .map_err(|error| codes::error("s3 CreateBucket", error))
-    {
+        .await;
+    match created.map_err(|error| codes::error("s3 CreateBucket", error)) {
         // In this account and under this name it can only be ours.
         Err(error) if error.code == "BucketAlreadyOwnedByYou" => Ok(()),
         other => other.map(drop),

@@ -25,7 +25,13 @@ pub(super) fn owned_by(owner: &Owner) -> Vec<Filter> {
 }
 
 pub(super) fn filter(name: &str, value: &str) -> Filter {
-    Filter::builder().name(name).values(value).build()
+    filter_any(name, &[value])
+}
+
+/// A filter that any of the values passes.
+pub(super) fn filter_any(name: &str, values: &[&str]) -> Filter {
+    let values = values.iter().map(|value| (*value).to_owned()).collect();
+    Filter::builder().name(name).set_values(Some(values)).build()
 }
 
 /// A call is sent once where AWS would not recognise a second one: creates without a client token. When no answer

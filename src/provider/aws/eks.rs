@@ -27,10 +27,12 @@ use crate::apply::walk::Ready;
 use crate::plan::Action;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
+use crate::provider::aws::Scope;
 use crate::provider::aws::codes;
 use crate::provider::aws::ec2;
 use crate::provider::aws::fields;
 use crate::provider::aws::found;
+use crate::provider::aws::is_change;
 use crate::provider::error::Class;
 use crate::provider::error::ProviderError;
 use crate::resource::diff::Change;
@@ -410,6 +412,9 @@ pub(super) async fn ensure_pod_identity(
 ) -> Result<(), ProviderError> {
     let spec: PodIdentity = fields(ready)?;
     if let Some(given) = existing {
+        if !is_change(ready) {
+            return Ok(());
+        }
         let updated = aws.eks.update_pod_identity_association().cluster_name(&spec.cluster);
         let updated = updated.association_id(&given["id"]).role_arn(&spec.role).send().await;
         return updated
@@ -430,14 +435,18 @@ pub(super) async fn ensure_pod_identity(
     made(created.map_err(|error| codes::error("eks CreatePodIdentityAssociation", error)))
 }
 
-pub(super) async fn observe_addons(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
+pub(super) async fn observe_addons(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
     let cluster = &aws.owner.stack;
-    let addons = aws.eks.list_addons().cluster_name(cluster).send().await;
-    let Some(addons) = if_there(addons.map_err(|error| codes::error("eks ListAddons", error)))? else {
-        return Ok(Vec::new());
+    let names = match scope {
+        Scope::Named(name) => vec![name.to_owned()],
+        Scope::All => {
+            let addons = aws.eks.list_addons().cluster_name(cluster).send().await;
+            let addons = if_there(addons.map_err(|error| codes::error("eks ListAddons", error)))?;
+            addons.map(|addons| addons.addons().to_vec()).unwrap_or_default()
+        }
     };
     let mut observed = Vec::new();
-    for name in addons.addons() {
+    for name in &names {
         let answer = aws
             .eks
             .describe_addon()
@@ -555,14 +564,18 @@ pub(super) async fn delete_addon(aws: &Aws, name: &str) -> Result<(), ProviderEr
         .map_err(|error| codes::error("eks DeleteAddon", error))
 }
 
-pub(super) async fn observe_node_groups(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
+pub(super) async fn observe_node_groups(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
     let cluster = &aws.owner.stack;
-    let groups = aws.eks.list_nodegroups().cluster_name(cluster).send().await;
-    let Some(groups) = if_there(groups.map_err(|error| codes::error("eks ListNodegroups", error)))? else {
-        return Ok(Vec::new());
+    let names = match scope {
+        Scope::Named(name) => vec![name.to_owned()],
+        Scope::All => {
+            let groups = aws.eks.list_nodegroups().cluster_name(cluster).send().await;
+            let groups = if_there(groups.map_err(|error| codes::error("eks ListNodegroups", error)))?;
+            groups.map(|groups| groups.nodegroups().to_vec()).unwrap_or_default()
+        }
     };
     let mut observed = Vec::new();
-    for name in groups.nodegroups() {
+    for name in &names {
         let answer = aws
             .eks
             .describe_nodegroup()
@@ -620,6 +633,9 @@ pub(super) async fn ensure_node_group(aws: &Aws, ready: &Ready, existing: Option
         .desired_size(spec.count)
         .build();
     if existing.is_some() {
+        if !is_change(ready) {
+            return Ok(());
+        }
         let updated = aws
             .eks
             .update_nodegroup_config()

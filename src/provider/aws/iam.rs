@@ -9,9 +9,11 @@ use serde_json::Value;
 use crate::apply::walk::Ready;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
+use crate::provider::aws::Scope;
 use crate::provider::aws::codes;
 use crate::provider::aws::fields;
 use crate::provider::aws::found;
+use crate::provider::aws::is_change;
 use crate::provider::error::Class;
 use crate::provider::error::ProviderError;
 use crate::resource::kind::Kind;
@@ -25,7 +27,10 @@ pub fn path(stack: &str) -> String {
     format!("/tubectl/{stack}/")
 }
 
-pub(super) async fn observe_roles(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
+pub(super) async fn observe_roles(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
+    if let Scope::Named(name) = scope {
+        return Ok(observe_role(aws, name).await?.into_iter().collect());
+    }
     let mut pages = aws
         .iam
         .list_roles()
@@ -226,7 +231,7 @@ pub(super) async fn delete_instance_profile(aws: &Aws, name: &str, roles: &[&str
         .map_err(|error| codes::error("iam DeleteInstanceProfile", error))
 }
 
-pub(super) async fn observe_policies(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
+pub(super) async fn observe_policies(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
     let pages = aws
         .iam
         .list_policies()
@@ -235,11 +240,10 @@ pub(super) async fn observe_policies(aws: &Aws) -> Result<Vec<Observed>, Provide
     let mut arns = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| codes::error("iam ListPolicies", error))?;
-        arns.extend(
-            page.policies()
-                .iter()
-                .filter_map(|policy| policy.arn().map(str::to_owned)),
-        );
+        let is_wanted = |name: &str| scope.covers(name);
+        let policies = page.policies().iter();
+        let wanted = policies.filter(|policy| policy.policy_name().is_some_and(is_wanted));
+        arns.extend(wanted.filter_map(|policy| policy.arn().map(str::to_owned)));
     }
     let policies = futures::future::try_join_all(arns.iter().map(|arn| observe_policy(aws, arn))).await?;
     Ok(policies.into_iter().flatten().collect())
@@ -287,6 +291,9 @@ pub(super) async fn ensure_policy(aws: &Aws, ready: &Ready, existing: Option<&Gi
     let spec: Policy = fields(ready)?;
     let name = &ready.step.desired.name;
     if let Some(given) = existing {
+        if !is_change(ready) {
+            return Ok(());
+        }
         return new_version(aws, &given["arn"], &spec).await;
     }
     let created = aws

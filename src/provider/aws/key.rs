@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_kms::config::Builder;
+use aws_sdk_kms::config::retry::RetryConfig;
+
 use crate::apply::walk::Ready;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
@@ -99,8 +102,11 @@ async fn create(aws: &Aws, ready: &Ready, spec: &Key) -> Result<String, Provider
         .target_key_id(&key)
         .send()
         .await;
-    named.map_err(|error| codes::error("kms CreateAlias", error))?;
-    Ok(key)
+    match named.map_err(|error| codes::error("kms CreateAlias", error)) {
+        // Ours when an answer got lost: then it leads to this very key.
+        Err(error) if error.class == Class::Exists && aliases(aws, &key).await?.contains(&spec.alias) => Ok(key),
+        other => other.map(|_| key),
+    }
 }
 
 async fn create_unnamed(aws: &Aws, ready: &Ready, spec: &Key) -> Result<String, ProviderError> {
@@ -115,11 +121,18 @@ async fn create_unnamed(aws: &Aws, ready: &Ready, spec: &Key) -> Result<String, 
         .create_key()
         .description(&spec.description)
         .set_tags(Some(tags))
+        .customize()
+        .config_override(once())
         .send()
         .await;
     let created = created.map_err(|error| codes::error("kms CreateKey", error))?;
     let id = created.key_metadata().map(|metadata| metadata.key_id().to_owned());
     id.ok_or_else(|| ProviderError::found("kms CreateKey", "the answer names no key"))
+}
+
+/// A second call would make a second key: when no answer comes, the key is looked for first.
+fn once() -> Builder {
+    Builder::new().retry_config(RetryConfig::disabled())
 }
 
 /// A key of this resource that is in use and has no alias yet.

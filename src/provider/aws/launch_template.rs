@@ -16,6 +16,7 @@ use crate::provider::aws::codes;
 use crate::provider::aws::ec2;
 use crate::provider::aws::fields;
 use crate::provider::aws::found;
+use crate::provider::aws::is_change;
 use crate::provider::aws::tags;
 use crate::provider::error::ProviderError;
 use crate::resource::kind::Kind;
@@ -112,6 +113,9 @@ pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -
         .tag_specifications(tagged(ResourceType::Volume))
         .build();
     if let Some(given) = existing {
+        if !is_change(ready) {
+            return Ok(());
+        }
         let version = aws
             .ec2
             .create_launch_template_version()

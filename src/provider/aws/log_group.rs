@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::apply::walk::Ready;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
+use crate::provider::aws::Scope;
 use crate::provider::aws::codes;
 use crate::provider::aws::fields;
 use crate::provider::aws::found;
@@ -15,7 +16,7 @@ use crate::resource::observed::Observed;
 use crate::resource::observed::Readiness;
 use crate::resource::spec::LogGroup;
 
-pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
+pub(super) async fn observe(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
     let prefix = format!("/aws/eks/{}/", aws.owner.stack);
     let mut pages = aws
         .logs
@@ -26,7 +27,9 @@ pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
     let mut observed = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| codes::error("logs DescribeLogGroups", error))?;
-        for group in page.log_groups() {
+        let is_wanted = |name: &str| scope.covers(name);
+        let named = page.log_groups().iter();
+        for group in named.filter(|group| group.log_group_name().is_some_and(is_wanted)) {
             let arn = group.arn().unwrap_or_default().trim_end_matches(":*").to_owned();
             let tags = aws.logs.list_tags_for_resource().resource_arn(&arn).send().await;
             let tags = tags.map_err(|error| codes::error("logs ListTagsForResource", error))?;

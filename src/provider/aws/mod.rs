@@ -41,7 +41,9 @@ use crate::apply::wait::until_ready;
 use crate::apply::walk::Ready;
 use crate::plan::Action;
 use crate::provider::aws::tags::Owner;
+use crate::provider::error::Class;
 use crate::provider::error::ProviderError;
+use crate::resource::desired::Desired;
 use crate::resource::id::ResourceId;
 use crate::resource::kind::Kind;
 use crate::resource::observed::Observed;
@@ -49,6 +51,9 @@ use crate::resource::observed::Readiness;
 
 /// How long to go on after errors that pass by themselves: what IAM and EC2 take to agree, generously.
 const CONVERGES_WITHIN: Duration = Duration::from_secs(180);
+
+/// For how long what was made just now may be missing from an answer: EC2 and IAM agree within two seconds or so.
+pub const SEEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long to pause before asking again after such an error.
 const CONVERGENCE_PAUSE: Duration = Duration::from_secs(2);
@@ -84,6 +89,24 @@ pub struct Place {
     pub caller: String,
     /// The region's first zones that need no opt-in, in order of name.
     pub zones: Vec<String>,
+}
+
+/// Which resources of a kind are looked at, where each costs calls of its own.
+#[derive(Clone, Copy)]
+enum Scope<'a> {
+    /// All of the owner's.
+    All,
+    /// The one with this name.
+    Named(&'a str),
+}
+
+impl Scope<'_> {
+    fn covers(self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(named) => named == name,
+        }
+    }
 }
 
 /// What a resource gives to others.
@@ -142,30 +165,30 @@ impl Aws {
 
     /// Everything that the stack instance owns, found by its tags.
     pub async fn observe(&self) -> Result<Vec<Observed>, ProviderError> {
-        let found = futures::future::try_join_all(Kind::ALL.map(|kind| Box::pin(self.observe_kind(kind)))).await?;
+        let found =
+            futures::future::try_join_all(Kind::ALL.map(|kind| Box::pin(self.observe_kind(kind, Scope::All)))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
     /// Does one step and waits until the resource is usable; gives what it gives to others.
     pub async fn perform(&self, ready: &Ready, mut told: impl FnMut(&str)) -> Result<Given, ProviderError> {
-        let id = &ready.step.desired.id;
-        let kind = ready.step.desired.kind;
+        let desired = &ready.step.desired;
         match ready.step.action {
             Action::Create | Action::Replace { .. } => self.converge(ready, None).await?,
             Action::Update { .. } => {
                 // EKS takes no changes of what it still makes.
-                if matches!(kind, Kind::Cluster | Kind::NodeGroup) {
-                    self.wait(kind, id, true, &mut told).await?;
+                if matches!(desired.kind, Kind::Cluster | Kind::NodeGroup) {
+                    self.wait(desired, true, &mut told).await?;
                 }
-                self.converge(ready, ready.known.get(id).cloned()).await?;
+                self.converge(ready, ready.known.get(&desired.id).cloned()).await?;
             }
             // It was asked for, and with everything that it should have.
             Action::Await | Action::Nothing => {}
         }
         // Before there are nodes, some add-ons cannot become active, and nobody needs to wait for them.
         let waits = ready.spec["wait"] != serde_json::Value::Bool(false);
-        let given = self.wait(kind, id, waits, told).await?;
-        if kind == Kind::Cluster {
+        let given = self.wait(desired, waits, told).await?;
+        if desired.kind == Kind::Cluster {
             eks::finish_cluster(self, ready, &given).await?;
         }
         Ok(given)
@@ -173,30 +196,35 @@ impl Aws {
 
     /// Makes or changes a resource, through errors that pass by themselves.
     async fn converge(&self, ready: &Ready, mut existing: Option<Given>) -> Result<(), ProviderError> {
-        let id = &ready.step.desired.id;
-        let kind = ready.step.desired.kind;
         let begun = self.clock.now();
         loop {
-            match self.ensure(kind, ready, existing.as_ref()).await {
+            match Box::pin(self.ensure(ready, existing.as_ref())).await {
                 Err(error) if error.class.passes() && self.clock.since(begun) < CONVERGES_WITHIN => {
-                    self.clock.sleep(CONVERGENCE_PAUSE).await;
-                    existing = self.look(kind, id).await?.map(|observed| observed.outputs);
+                    existing = self.look_after(&error, &ready.step.desired).await?;
                 }
                 outcome => return outcome,
             }
         }
     }
 
-    async fn wait(
-        &self,
-        kind: Kind,
-        id: &ResourceId,
-        waits: bool,
-        told: impl FnMut(&str),
-    ) -> Result<Given, ProviderError> {
+    /// What is there after an error. Where something may have been made, by a call without an answer or before one that
+    /// did not see it yet, it is looked for until it must be in sight: to ask for it again before would make it twice.
+    async fn look_after(&self, error: &ProviderError, desired: &Desired) -> Result<Option<Given>, ProviderError> {
+        let begun = self.clock.now();
+        loop {
+            self.clock.sleep(CONVERGENCE_PAUSE).await;
+            let found = self.look(desired).await?.map(|observed| observed.outputs);
+            let may_come = matches!(error.class, Class::Unanswered | Class::NotFound);
+            if found.is_some() || !may_come || self.clock.since(begun) >= SEEN_WITHIN {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn wait(&self, desired: &Desired, waits: bool, told: impl FnMut(&str)) -> Result<Given, ProviderError> {
         let mut given = Given::new();
         let ask = async || {
-            let Some(observed) = self.look(kind, id).await? else {
+            let Some(observed) = self.look(desired).await? else {
                 return Ok::<_, ProviderError>(Readiness::Waiting("not visible yet".to_owned()));
             };
             given = observed.outputs;
@@ -206,25 +234,28 @@ impl Aws {
             }
         };
         let patience = Patience {
-            expected: kind.usual_duration(),
-            deadline: kind.deadline(),
+            expected: desired.kind.usual_duration(),
+            deadline: desired.kind.deadline(),
         };
         match until_ready(self.clock, patience, ask, told).await {
             Ok(()) => Ok(given),
             Err(WaitError::Asking(error)) => Err(error),
-            Err(error) => Err(ProviderError::found(format!("waiting for `{id}`"), error.to_string())),
+            Err(error) => Err(ProviderError::found(
+                format!("waiting for `{}`", desired.id),
+                error.to_string(),
+            )),
         }
     }
 
     /// One resource as it is; none when there is none.
-    async fn look(&self, kind: Kind, id: &ResourceId) -> Result<Option<Observed>, ProviderError> {
-        let found = self.observe_kind(kind).await?;
+    async fn look(&self, desired: &Desired) -> Result<Option<Observed>, ProviderError> {
+        let found = Box::pin(self.observe_kind(desired.kind, Scope::Named(&desired.name))).await?;
         Ok(found
             .into_iter()
-            .find(|observed| observed.id == *id && observed.readiness != Readiness::Leaving))
+            .find(|observed| observed.id == desired.id && observed.readiness != Readiness::Leaving))
     }
 
-    async fn observe_kind(&self, kind: Kind) -> Result<Vec<Observed>, ProviderError> {
+    async fn observe_kind(&self, kind: Kind, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
         match kind {
             Kind::Vpc => vpc::observe(self).await,
             Kind::Subnet => network::observe_subnets(self).await,
@@ -235,24 +266,24 @@ impl Aws {
             Kind::SecurityGroup => security_group::observe(self).await,
             Kind::LaunchTemplate => launch_template::observe(self).await,
             Kind::Key => key::observe(self).await,
-            Kind::LogGroup => log_group::observe(self).await,
-            Kind::Queue => queue::observe(self).await,
-            Kind::Rule => rule::observe(self).await,
-            Kind::Repository => repository::observe(self).await,
-            Kind::Bucket => bucket::observe(self).await,
-            Kind::Role => iam::observe_roles(self).await,
-            Kind::Policy => iam::observe_policies(self).await,
+            Kind::LogGroup => log_group::observe(self, scope).await,
+            Kind::Queue => queue::observe(self, scope).await,
+            Kind::Rule => rule::observe(self, scope).await,
+            Kind::Repository => repository::observe(self, scope).await,
+            Kind::Bucket => bucket::observe(self, scope).await,
+            Kind::Role => iam::observe_roles(self, scope).await,
+            Kind::Policy => iam::observe_policies(self, scope).await,
             Kind::Cluster => eks::observe_cluster(self).await,
             Kind::AccessEntry => eks::observe_access_entries(self).await,
             Kind::PodIdentity => eks::observe_pod_identities(self).await,
-            Kind::Addon => eks::observe_addons(self).await,
-            Kind::NodeGroup => eks::observe_node_groups(self).await,
+            Kind::Addon => eks::observe_addons(self, scope).await,
+            Kind::NodeGroup => eks::observe_node_groups(self, scope).await,
             Kind::Image | Kind::ReleaseBegin | Kind::Object | Kind::ReleaseEnd => Ok(Vec::new()),
         }
     }
 
-    async fn ensure(&self, kind: Kind, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {
-        match kind {
+    async fn ensure(&self, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {
+        match ready.step.desired.kind {
             Kind::Vpc => vpc::ensure(self, ready, existing).await,
             Kind::Subnet => network::ensure_subnet(self, ready, existing).await,
             Kind::InternetGateway => network::ensure_internet_gateway(self, ready, existing).await,
@@ -280,6 +311,11 @@ impl Aws {
             )),
         }
     }
+}
+
+/// Whether the step changes what is there. A resource that is found after its making got no answer is as it should be.
+fn is_change(ready: &Ready) -> bool {
+    matches!(ready.step.action, Action::Update { .. })
 }
 
 /// The fields of a step, in the kind's own form.

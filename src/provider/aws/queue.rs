@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use crate::apply::walk::Ready;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
+use crate::provider::aws::Scope;
 use crate::provider::aws::codes;
 use crate::provider::aws::fields;
 use crate::provider::aws::found;
@@ -19,7 +20,7 @@ use serde_json::Value;
 
 use crate::resource::spec::Queue;
 
-pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
+pub(super) async fn observe(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
     let mut pages = aws.sqs.list_queues().into_paginator().send();
     let mut urls = Vec::new();
     while let Some(page) = pages.next().await {
@@ -29,7 +30,8 @@ pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
     // Only queues whose name says the stack's can be ours; the tags then tell.
     let suffix = format!("-{}", aws.owner.instance);
     let mut observed = Vec::new();
-    for url in urls.iter().filter(|url| url.ends_with(&suffix)) {
+    let is_wanted = |url: &str| url.ends_with(&suffix) && scope.covers(url.rsplit('/').next().unwrap_or(url));
+    for url in urls.iter().filter(|url| is_wanted(url)) {
         observed.extend(observe_queue(aws, url).await?);
     }
     Ok(observed)

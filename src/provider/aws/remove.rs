@@ -5,6 +5,7 @@ use crate::apply::wait::until_ready;
 use crate::provider::aws::Aws;
 use crate::provider::aws::CONVERGENCE_PAUSE;
 use crate::provider::aws::CONVERGES_WITHIN;
+use crate::provider::aws::Scope;
 use crate::provider::aws::address;
 use crate::provider::aws::bucket;
 use crate::provider::aws::eks;
@@ -59,7 +60,7 @@ impl Aws {
 
     /// Whether this very resource is still there: another one may have its place by now.
     async fn is_there(&self, observed: &Observed) -> Result<bool, ProviderError> {
-        let found = Box::pin(self.observe_kind(observed.kind)).await?;
+        let found = Box::pin(self.observe_kind(observed.kind, Scope::All)).await?;
         Ok(found
             .iter()
             .any(|found| found.id == observed.id && found.outputs.get("id") == observed.outputs.get("id")))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::apply::walk::Ready;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
+use crate::provider::aws::Scope;
 use crate::provider::aws::codes;
 use crate::provider::aws::fields;
 use crate::provider::aws::found;
@@ -19,16 +20,17 @@ use aws_sdk_ecr::types::Tag;
 
 use crate::resource::spec::Repository;
 
-pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
+pub(super) async fn observe(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
     let mut pages = aws.ecr.describe_repositories().into_paginator().send();
     let mut observed = Vec::new();
     let prefix = format!("{}/", aws.owner.stack);
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| codes::error("ecr DescribeRepositories", error))?;
+        let is_wanted = |name: &str| name.starts_with(&prefix) && scope.covers(name);
         let named = page
             .repositories()
             .iter()
-            .filter(|found| found.repository_name().is_some_and(|name| name.starts_with(&prefix)));
+            .filter(|found| found.repository_name().is_some_and(is_wanted));
         for repository in named {
             let arn = repository.repository_arn().unwrap_or_default().to_owned();
             let tags = aws.ecr.list_tags_for_resource().resource_arn(&arn).send().await;
@@ -113,7 +115,7 @@ pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -
 }
 
 async fn is_ours(aws: &Aws, ready: &Ready) -> Result<bool, ProviderError> {
-    Ok(observe(aws)
+    Ok(observe(aws, Scope::Named(&ready.step.desired.name))
         .await?
         .iter()
         .any(|observed| observed.id == ready.step.desired.id))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::apply::walk::Ready;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
+use crate::provider::aws::Scope;
 use crate::provider::aws::codes;
 use crate::provider::aws::fields;
 use crate::provider::aws::found;
@@ -22,7 +23,7 @@ use crate::resource::spec::Rule;
 /// A rule of ours has one target, and this is what it is called.
 const TARGET: &str = "queue";
 
-pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
+pub(super) async fn observe(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
     let mut observed = Vec::new();
     let mut next = None;
     loop {
@@ -36,6 +37,9 @@ pub(super) async fn observe(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
         let page = page.map_err(|error| codes::error("events ListRules", error))?;
         for rule in page.rules() {
             let (name, arn) = (rule.name().unwrap_or_default(), rule.arn().unwrap_or_default());
+            if !scope.covers(name) {
+                continue;
+            }
             let tags = aws.events.list_tags_for_resource().resource_arn(arn).send().await;
             let tags = tags.map_err(|error| codes::error("events ListTagsForResource", error))?;
             let tags = tags

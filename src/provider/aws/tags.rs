@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::resource::id::ResourceId;
 
+/// Tags: values by key.
+pub type Tags = BTreeMap<String, String>;
+
 /// The tag that names the stack.
 pub const STACK: &str = "tubectl:stack";
 

@@ -1,6 +1,7 @@
 //! Roles, policies and instance profiles.
 
 use crate::provider::aws::Aws;
+use crate::provider::aws::Scope;
 use crate::provider::aws::codes;
 use crate::provider::aws::iam;
 use crate::provider::aws::leftovers::Marks;
@@ -11,11 +12,11 @@ use crate::provider::error::ProviderError;
 use crate::resource::observed::Observed;
 
 pub(crate) async fn roles(aws: &Aws) -> Result<Vec<Thing>, ProviderError> {
-    Ok(things(iam::observe_roles(aws).await?, "name"))
+    Ok(things(iam::observe_roles(aws, Scope::All).await?, "name"))
 }
 
 pub(crate) async fn policies(aws: &Aws) -> Result<Vec<Thing>, ProviderError> {
-    Ok(things(iam::observe_policies(aws).await?, "arn"))
+    Ok(things(iam::observe_policies(aws, Scope::All).await?, "arn"))
 }
 
 /// The path under which Karpenter makes the instance profiles of a cluster.

@@ -1,6 +1,7 @@
 //! Queues, rules, log groups, repositories, buckets, keys.
 
 use crate::provider::aws::Aws;
+use crate::provider::aws::Scope;
 use crate::provider::aws::bucket;
 use crate::provider::aws::codes;
 use crate::provider::aws::key;
@@ -16,15 +17,18 @@ use crate::provider::aws::rule;
 use crate::provider::error::ProviderError;
 
 pub(crate) async fn queues(aws: &Aws) -> Result<Vec<Thing>, ProviderError> {
-    Ok(things(queue::observe(aws).await?, "url"))
+    Ok(things(queue::observe(aws, Scope::All).await?, "url"))
 }
 
 pub(crate) async fn rules(aws: &Aws) -> Result<Vec<Thing>, ProviderError> {
-    Ok(after("rule/", things(rule::observe(aws).await?, "arn")))
+    Ok(after("rule/", things(rule::observe(aws, Scope::All).await?, "arn")))
 }
 
 pub(crate) async fn repositories(aws: &Aws) -> Result<Vec<Thing>, ProviderError> {
-    Ok(after("repository/", things(repository::observe(aws).await?, "arn")))
+    Ok(after(
+        "repository/",
+        things(repository::observe(aws, Scope::All).await?, "arn"),
+    ))
 }
 
 /// Things that are known by what stands behind this in their ARN.
@@ -65,15 +69,7 @@ pub(crate) async fn log_groups(aws: &Aws, marks: &Marks) -> Result<Vec<Thing>, P
 }
 
 pub(crate) async fn buckets(aws: &Aws) -> Result<Vec<Thing>, ProviderError> {
-    let mut found = things(bucket::observe(aws).await?, "name");
-    for name in bucket::untagged(aws).await? {
-        found.push(Thing {
-            name: format!("{name} (not tagged yet)"),
-            id: name,
-            standing: Standing::There,
-        });
-    }
-    Ok(found)
+    Ok(things(bucket::observe(aws, Scope::All).await?, "name"))
 }
 
 /// Keys; one that waits for its deletion and has no name any more counts as gone.

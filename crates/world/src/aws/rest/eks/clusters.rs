@@ -89,7 +89,7 @@ pub(crate) enum Authentication {
     ConfigMap,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Network {
     subnets: Vec<String>,
     security_groups: Vec<String>,

@@ -82,6 +82,9 @@ pub(in crate::aws::rest::eks) fn update(scene: &mut Scene<'_>, input: &Input<'_>
                 .public_access_cidrs
                 .or_else(|| Some(cluster.network.public_from.clone())),
         })?;
+        if changed == cluster.network {
+            return Err(invalid_parameter("Cluster is already at the desired configuration"));
+        }
         cluster.network = changed;
         kinds.push("EndpointAccessUpdate");
     }
