@@ -59,6 +59,30 @@ fn a_service_that_fails_once_is_asked_again() {
     check_is_waited_out("error500*1");
 }
 
+/// Every operation of a run that may change something, as faults name it.
+fn operations(core: &Core) -> BTreeSet<String> {
+    let mutations = core.mutations().iter();
+    mutations
+        .map(|mutation| format!("{}/{}", mutation.service, mutation.operation))
+        .collect()
+}
+
+#[test]
+fn a_call_whose_answer_is_lost_is_not_made_twice() {
+    let (operations, expected) = play(&Moment::beginning(), &stage::each(), async |stage| {
+        stage.up().await.unwrap_or_else(|failure| panic!("{failure}"));
+        (stage.world.look(operations), stage.counts())
+    });
+    assert!(operations.len() > 25, "{operations:?}");
+    for operation in operations {
+        let fault = format!("{operation}:lost*1");
+        play(&with_fault(&fault), &stage::each(), async |stage| {
+            stage.up().await.unwrap_or_else(|failure| panic!("{fault}: {failure}"));
+            assert_eq!(stage.counts(), expected, "{fault}");
+        });
+    }
+}
+
 #[test]
 fn a_call_that_is_denied_fails_its_own_branch_only() {
     for call in first_calls() {

@@ -4,7 +4,9 @@
 mod stage;
 mod watch;
 
+mod crash;
 mod faults;
 mod rehearsal;
 mod repetition;
+mod secrets;
 mod show;

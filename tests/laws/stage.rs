@@ -38,10 +38,13 @@ use tubectl::stack::load::Settings;
 use tubectl::state::store::Store;
 use tubectl::teardown::Options;
 use tubectl::teardown::Report;
+use tubectl::ui::json;
 use tubectl_clock::Clock;
 use tubectl_world::Core;
 use tubectl_world::connect::World;
 
+use crate::watch::Fate;
+use crate::watch::Instant;
 use crate::watch::Watch;
 
 /// The seed of all chance in the laws: they hold for any, and a failure must come again.
@@ -83,6 +86,14 @@ pub(crate) fn find(stack: &str) -> Files {
     load::find(Some(stack), project).expect("the stacks of the laws can be read")
 }
 
+fn moment(world: &World, journal: &Store, clock: Clock) -> Moment {
+    Moment {
+        core: world.look(Core::clone),
+        journal: journal.read().expect("memory can be read"),
+        at: clock.now(),
+    }
+}
+
 /// Where charts are kept between the laws.
 fn charts() -> Utf8PathBuf {
     Utf8PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("charts")
@@ -95,6 +106,7 @@ pub(crate) struct Stage {
     /// What its clients send.
     pub(crate) watch: Arc<Watch>,
     context: Context,
+    journal: Store,
     heard: Mutex<UnboundedReceiver<Event>>,
     files: Files,
 }
@@ -102,7 +114,9 @@ pub(crate) struct Stage {
 /// Plays a script in a world that goes on from a moment.
 pub(crate) fn play<T: Send>(from: &Moment, files: &Files, script: impl AsyncFnOnce(&Stage) -> T + Send) -> T {
     let on_stage = || {
-        fastrand::seed(SEED);
+        // Another run draws other names: two instances of a stack must not look like one.
+        let elapsed = from.at.duration_since(rehearse::begins()).as_millis();
+        fastrand::seed(SEED + u64::try_from(elapsed).unwrap_or_default());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -142,7 +156,7 @@ impl Stage {
             events,
             cancel: Cancel::default(),
             home: Home::Memory {
-                journal,
+                journal: journal.clone(),
                 cache: charts(),
             },
             pace: Pace::default(),
@@ -151,13 +165,42 @@ impl Stage {
             world: world.clone(),
             watch,
             context,
+            journal,
             heard: Mutex::new(heard),
             files: files.clone(),
         }
     }
 
+    /// The world and the journal as they are.
+    pub(crate) fn moment(&self) -> Moment {
+        moment(&self.world, &self.journal, self.context.clock)
+    }
+
+    /// Tells of every instant of what is played from now on, with what a kill there leaves.
+    pub(crate) fn at_every_instant(
+        &self,
+        mut listener: impl FnMut(&Instant, &dyn Fn() -> Moment) -> Fate + Send + 'static,
+    ) {
+        let (world, journal, clock) = (self.world.clone(), self.journal.clone(), self.context.clock);
+        let left = move || moment(&world, &journal, clock);
+        self.watch.tell(Box::new(move |instant| listener(instant, &left)));
+    }
+
+    /// What was told since this was last asked, as `--json` prints it.
+    pub(crate) fn told(&self) -> String {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = String::new();
+        while let Ok(event) = heard.try_recv() {
+            told.push_str(&json::line(&event));
+            told.push('\n');
+        }
+        told
+    }
+
     async fn open(&self, command: &str) -> Result<Session, Failure> {
-        Session::open(&self.context, command, &self.files, &Settings::default()).await
+        let mut session = Session::open(&self.context, command, &self.files, &Settings::default()).await?;
+        session.journal = session.journal.behind(self.watch.journal_gate());
+        Ok(session)
     }
 
     /// `tubectl up`, whatever comes of it.
@@ -179,9 +222,14 @@ impl Stage {
         up::verdict(&self.context, outcome)
     }
 
+    /// Looks, as every command does first.
+    pub(crate) async fn look(&self) -> Result<Look, Failure> {
+        self.open("plan").await?.look(&self.context).await
+    }
+
     /// `tubectl plan`: its text, and whether there is anything to do.
     pub(crate) async fn plan(&self) -> Result<(String, bool), Failure> {
-        let look = self.open("plan").await?.look(&self.context).await?;
+        let look = self.look().await?;
         let work = look.plan.work().next().is_some() || !look.plan.removals.is_empty();
         Ok((plan::text(&look), work))
     }
@@ -248,20 +296,14 @@ impl Stage {
         self.context.clock
     }
 
-    /// The world and the journal as they are.
-    pub(crate) fn moment(&self) -> Moment {
-        let Home::Memory { journal, .. } = &self.context.home else {
-            unreachable!("the laws keep nothing on disk");
-        };
-        Moment {
-            core: self.world.look(Core::clone),
-            journal: journal.read().expect("memory can be read"),
-            at: self.context.clock.now(),
-        }
-    }
-
     /// Everything that is in the account: ids by kind.
     pub(crate) fn inventory(&self) -> BTreeMap<String, Vec<String>> {
         self.world.look(Core::inventory)
+    }
+
+    /// How many there are of each kind.
+    pub(crate) fn counts(&self) -> BTreeMap<String, usize> {
+        let inventory = self.inventory().into_iter();
+        inventory.map(|(kind, ids)| (kind, ids.len())).collect()
     }
 }
