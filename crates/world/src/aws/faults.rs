@@ -28,6 +28,15 @@ pub enum Fault {
     },
     /// No capacity for instance types that begin with this.
     NoCapacity(String),
+    /// What is made ends as failed, a number of times: a `node-group` or a `nat-gateway`.
+    CreateFailed {
+        /// What.
+        kind: String,
+        /// How often still; none is always.
+        times: Option<u32>,
+    },
+    /// Objects whose keys begin with this are not deleted.
+    ObjectLocked(String),
     /// A Spot instance is taken back this long after the first of them runs.
     SpotInterruption(Duration),
 }
@@ -50,7 +59,8 @@ pub enum Trouble {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no fault: write `service/Operation:trouble*times` with the trouble `throttle`, `denied`, `error500` or \
-     `lost` (`*:throttle*2` for every call), `no-capacity:g5` or `spot-interruption@12m`"
+     `lost` (`*:throttle*2` for every call), `no-capacity:g5`, `create-failed:node-group*1`, `create-failed:nat-gateway*1`, \
+     `object-locked:prefix` or `spot-interruption@12m`"
 )]
 pub struct BadFault(String);
 
@@ -86,6 +96,28 @@ impl Faults {
     pub(crate) fn no_capacity(&self, instance_type: &str) -> bool {
         let fits = |fault: &Fault| matches!(fault, Fault::NoCapacity(prefix) if instance_type.starts_with(prefix));
         self.0.iter().any(fits)
+    }
+
+    /// Whether the next thing of this kind that is made fails, counting it.
+    pub(crate) fn fails(&mut self, made: &str) -> bool {
+        self.0.iter_mut().any(|fault| match fault {
+            Fault::CreateFailed { kind, times } if kind == made && *times != Some(0) => {
+                if let Some(times) = times {
+                    *times -= 1;
+                }
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// How the keys begin of objects that are not deleted.
+    pub(crate) fn locked(&self) -> Vec<String> {
+        let prefix = |fault: &Fault| match fault {
+            Fault::ObjectLocked(prefix) => Some(prefix.clone()),
+            _ => None,
+        };
+        self.0.iter().filter_map(prefix).collect()
     }
 
     /// How long a Spot instance runs before the next Spot interruption hits it.
@@ -177,10 +209,20 @@ fn read(text: &str) -> Option<Fault> {
     if place == "no-capacity" {
         return (!what.is_empty()).then(|| Fault::NoCapacity(what.to_owned()));
     }
+    if place == "object-locked" {
+        return Some(Fault::ObjectLocked(what.to_owned()));
+    }
     let (what, times) = match what.split_once('*') {
         Some((what, times)) => (what, Some(times.parse().ok()?)),
         None => (what, None),
     };
+    if place == "create-failed" {
+        let kind = ["node-group", "nat-gateway"].into_iter().find(|kind| *kind == what)?;
+        return Some(Fault::CreateFailed {
+            kind: kind.to_owned(),
+            times,
+        });
+    }
     let trouble = match what {
         "throttle" => Trouble::Throttle,
         "denied" => Trouble::Denied,
@@ -228,8 +270,20 @@ mod tests {
             "spot-interruption@12m",
             Some(Fault::SpotInterruption(Duration::from_mins(12))),
         );
+        check(
+            "create-failed:node-group*1",
+            Some(Fault::CreateFailed {
+                kind: "node-group".to_owned(),
+                times: Some(1),
+            }),
+        );
+        check(
+            "object-locked:questions/",
+            Some(Fault::ObjectLocked("questions/".to_owned())),
+        );
         for bad in [
             "",
+            "create-failed:vpc",
             "eks",
             "eks/CreateCluster:explode",
             "x:throttle*many",

@@ -172,6 +172,10 @@ fn create(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
         due: Some(site.in_seconds(95.0, 108.0, 180.0)),
     };
     gateway.failure = failure(site.ec2(), &subnet, allocation, &address);
+    if gateway.failure.is_none() && site.account.faults.fails("nat-gateway") {
+        let message = "Network interface could not be created, and this is a scripted failure".to_owned();
+        gateway.failure = Some(("InternalError".to_owned(), message));
+    }
     if gateway.failure.is_some() {
         gateway.state = State::Failed;
         gateway.due = Some(later(site.now, LISTED));

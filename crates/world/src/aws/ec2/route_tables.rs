@@ -42,9 +42,19 @@ pub(super) const OPERATIONS: &[Operation<Run>] = &[
         "RouteTableId! DestinationCidrBlock! GatewayId NatGatewayId",
         create_route,
     ),
+    operation(
+        "ReplaceRoute",
+        "RouteTableId! DestinationCidrBlock! GatewayId NatGatewayId",
+        replace_route,
+    ),
     operation("DeleteRoute", "RouteTableId! DestinationCidrBlock!", delete_route),
     operation("AssociateRouteTable", "RouteTableId! SubnetId!", associate),
     operation("DisassociateRouteTable", "AssociationId!", disassociate),
+    operation(
+        "ReplaceRouteTableAssociation",
+        "AssociationId! RouteTableId!",
+        replace_association,
+    ),
 ];
 
 /// One route table.
@@ -276,38 +286,55 @@ fn destination(form: &Form<'_>) -> Result<Cidr, Refusal> {
 }
 
 fn create_route(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
-    let destination = destination(form)?;
-    let id = form.required("RouteTableId")?;
-    let vpc = site.find::<RouteTable>(id)?.vpc.clone();
-    let target = match (form.text("GatewayId"), form.text("NatGatewayId")) {
-        (Some(gateway), None) => {
-            if site.find::<InternetGateway>(gateway)?.vpc.as_ref() != Some(&vpc) {
-                let message = format!("route table {id} and network gateway {gateway} belong to different networks");
-                return Err(Refusal::new("InvalidParameterValue", message));
-            }
-            Target::Gateway(gateway.to_owned())
-        }
-        (None, Some(gateway)) => {
-            let missing = not_there("InvalidNatGatewayID.NotFound", "natGateway", gateway);
-            site.find::<NatGateway>(gateway).map_err(|_| missing)?;
-            Target::Nat(gateway.to_owned())
-        }
-        (None, None) => {
-            let message = "The request must contain exactly one of gatewayId, natGatewayId";
-            return Err(Refusal::new("MissingParameter", message));
-        }
-        (Some(_), Some(_)) => {
-            let message = "The parameters gatewayId and natGatewayId may not be used together";
-            return Err(Refusal::new("InvalidParameterCombination", message));
-        }
-    };
-    let routes = &mut site.find::<RouteTable>(id)?.routes;
+    let (destination, target) = (destination(form)?, target(site, form)?);
+    let routes = &mut site.find::<RouteTable>(form.required("RouteTableId")?)?.routes;
     if routes.get(&destination).is_some_and(|known| *known != target) {
         let message = format!("The route identified by {destination} already exists.");
         return Err(Refusal::new("RouteAlreadyExists", message));
     }
     routes.insert(destination, target);
     Ok(done())
+}
+
+fn replace_route(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
+    let (destination, target) = (destination(form)?, target(site, form)?);
+    let id = form.required("RouteTableId")?;
+    match site.find::<RouteTable>(id)?.routes.get_mut(&destination) {
+        Some(route) => *route = target,
+        None => {
+            let message = format!("There is no route defined for '{destination}' in the route table.");
+            return Err(Refusal::new("InvalidParameterValue", message));
+        }
+    }
+    Ok(done())
+}
+
+/// Where a route is to lead.
+fn target(site: &mut Site<'_>, form: &Form<'_>) -> Result<Target, Refusal> {
+    let id = form.required("RouteTableId")?;
+    let vpc = site.find::<RouteTable>(id)?.vpc.clone();
+    match (form.text("GatewayId"), form.text("NatGatewayId")) {
+        (Some(gateway), None) => {
+            if site.find::<InternetGateway>(gateway)?.vpc.as_ref() != Some(&vpc) {
+                let message = format!("route table {id} and network gateway {gateway} belong to different networks");
+                return Err(Refusal::new("InvalidParameterValue", message));
+            }
+            Ok(Target::Gateway(gateway.to_owned()))
+        }
+        (None, Some(gateway)) => {
+            let missing = not_there("InvalidNatGatewayID.NotFound", "natGateway", gateway);
+            site.find::<NatGateway>(gateway).map_err(|_| missing)?;
+            Ok(Target::Nat(gateway.to_owned()))
+        }
+        (None, None) => {
+            let message = "The request must contain exactly one of gatewayId, natGatewayId";
+            Err(Refusal::new("MissingParameter", message))
+        }
+        (Some(_), Some(_)) => {
+            let message = "The parameters gatewayId and natGatewayId may not be used together";
+            Err(Refusal::new("InvalidParameterCombination", message))
+        }
+    }
 }
 
 fn delete_route(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
@@ -377,4 +404,29 @@ fn disassociate(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
         return Ok(done());
     }
     Err(not_there("InvalidAssociationID.NotFound", "association", id))
+}
+
+/// Moves a subnet to another table; the association is a new one.
+fn replace_association(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
+    let (old, id) = (form.required("AssociationId")?, form.required("RouteTableId")?);
+    let vpc = site.find::<RouteTable>(id)?.vpc.clone();
+    let missing = || not_there("InvalidAssociationID.NotFound", "association", old);
+    let mut tables = site.ec2().route_tables.values_mut();
+    let holds = |table: &RouteTable| table.associations.iter().position(|association| association.id == old);
+    let (table, index) = tables
+        .find_map(|table| holds(table).map(|index| (table, index)))
+        .ok_or_else(missing)?;
+    if table.vpc != vpc {
+        let message = format!("Route table {id} and association {old} belong to different networks");
+        return Err(Refusal::new("InvalidParameterValue", message));
+    }
+    let mut moved = table.associations.remove(index);
+    moved.id = site.new_id("rtbassoc");
+    let mut xml = Xml::new();
+    xml.text("newAssociationId", &moved.id)
+        .element("associationState", |xml| {
+            xml.text("state", "associated");
+        });
+    site.find::<RouteTable>(id)?.associations.push(moved);
+    Ok(xml)
 }

@@ -95,6 +95,22 @@ struct Scanning {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct PutScanning {
+    registry_id: Option<String>,
+    repository_name: String,
+    image_scanning_configuration: Scanning,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct PutMutability {
+    registry_id: Option<String>,
+    repository_name: String,
+    image_tag_mutability: Mutability,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct DescribeRepositories {
     registry_id: Option<String>,
     repository_names: Option<Vec<String>>,
@@ -183,6 +199,8 @@ pub(crate) fn handle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Response,
         "ListImages" => images::list(scene, call),
         "BatchDeleteImage" => images::batch_delete(scene, call),
         "GetAuthorizationToken" => password(scene, call),
+        "PutImageScanningConfiguration" => put_scanning(scene, call),
+        "PutImageTagMutability" => put_mutability(scene, call),
         "PutLifecyclePolicy" => put_lifecycle(scene, call),
         "GetLifecyclePolicy" => get_lifecycle(scene, call),
         "DeleteLifecyclePolicy" => delete_lifecycle(scene, call),
@@ -323,6 +341,34 @@ fn lifecycle(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<(String, String, 
         Refusal::new("LifecyclePolicyNotFoundException", message)
     })?;
     Ok((account, name, policy))
+}
+
+fn put_scanning(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Value, Refusal> {
+    let input: PutScanning = json::input(call)?;
+    own_registry(scene, input.registry_id.as_deref())?;
+    let account = scene.account.id.clone();
+    let registry = &mut scene.account.region(&call.scope.region).ecr;
+    let repository = registry.find(&account, &input.repository_name)?;
+    repository.scan_on_push = input.image_scanning_configuration.scan_on_push;
+    Ok(json!({
+        "registryId": account,
+        "repositoryName": input.repository_name,
+        "imageScanningConfiguration": {"scanOnPush": repository.scan_on_push},
+    }))
+}
+
+fn put_mutability(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Value, Refusal> {
+    let input: PutMutability = json::input(call)?;
+    own_registry(scene, input.registry_id.as_deref())?;
+    let account = scene.account.id.clone();
+    let registry = &mut scene.account.region(&call.scope.region).ecr;
+    let repository = registry.find(&account, &input.repository_name)?;
+    repository.mutability = input.image_tag_mutability;
+    Ok(json!({
+        "registryId": account,
+        "repositoryName": input.repository_name,
+        "imageTagMutability": repository.mutability,
+    }))
 }
 
 fn tag(scene: &mut Scene<'_>, call: &Call<'_>) -> Result<Value, Refusal> {

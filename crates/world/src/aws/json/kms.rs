@@ -77,6 +77,7 @@ struct OfKey {
     key_id: String,
     rotation_period_in_days: Option<u32>,
     pending_window_in_days: Option<u32>,
+    description: Option<String>,
     #[serde(default)]
     tags: Vec<Tag>,
     #[serde(default)]
@@ -101,6 +102,7 @@ struct List {
 /// The members of [`OfKey`] that each operation knows beside the key.
 const MEMBERS: &[(&str, &[&str])] = &[
     ("DescribeKey", &[]),
+    ("UpdateKeyDescription", &["Description"]),
     ("EnableKeyRotation", &["RotationPeriodInDays"]),
     ("DisableKeyRotation", &[]),
     ("GetKeyRotationStatus", &[]),
@@ -264,6 +266,10 @@ fn of_key(scene: &mut Scene<'_>, call: &Call<'_>, members: &[&str]) -> Result<Va
                 "KeyState": "PendingDeletion",
                 "PendingWindowInDays": days,
             })
+        }
+        "UpdateKeyDescription" => {
+            key.description = input.description.unwrap_or_default();
+            json!({})
         }
         "CancelKeyDeletion" => {
             key.deletion = None;

@@ -41,6 +41,7 @@ pub(super) const OPERATIONS: &[Operation<Run>] = &[
     operation("GetRole", "RoleName!", get),
     operation("ListRoles", "PathPrefix @marker", list_roles),
     operation("UpdateAssumeRolePolicy", "RoleName! PolicyDocument!", update_trust),
+    operation("UpdateRole", "RoleName! Description MaxSessionDuration", update),
     operation("DeleteRole", "RoleName!", delete),
     operation("TagRole", "RoleName! @members", tag),
     operation("UntagRole", "RoleName! TagKeys.member.#", untag),
@@ -170,6 +171,13 @@ fn list_roles(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
 fn update_trust(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
     let trust = trust(site, form.required("PolicyDocument")?)?;
     role(site, form)?.trust = trust;
+    Ok(Xml::new())
+}
+
+fn update(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
+    if let Some(description) = form.text("Description") {
+        role(site, form)?.description = Some(description.to_owned());
+    }
     Ok(Xml::new())
 }
 

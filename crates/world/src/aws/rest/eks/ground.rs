@@ -168,7 +168,13 @@ pub(super) fn check_role(scene: &Scene<'_>, arn: &str, service: &str, policies: 
 }
 
 /// Starts a node group's machines, one subnet after the other, each of the first type that there is capacity for.
-pub(super) fn launch(scene: &mut Scene<'_>, region: &str, group: &Nodegroup, security_group: &str) -> Vec<String> {
+pub(super) fn launch(
+    scene: &mut Scene<'_>,
+    region: &str,
+    group: &Nodegroup,
+    count: usize,
+    security_group: &str,
+) -> Vec<String> {
     let image = sha256(format!("{} {}", group.ami, group.version()).as_bytes());
     let mut tags = Tags::from([
         ("eks:cluster-name".to_owned(), group.cluster.clone()),
@@ -210,8 +216,7 @@ pub(super) fn launch(scene: &mut Scene<'_>, region: &str, group: &Nodegroup, sec
         };
         group.types.iter().find_map(first)
     };
-    let wanted = usize::try_from(group.desired).unwrap_or(usize::MAX);
-    group.subnets.iter().cycle().take(wanted).filter_map(machine).collect()
+    group.subnets.iter().cycle().take(count).filter_map(machine).collect()
 }
 
 /// Ends machines.

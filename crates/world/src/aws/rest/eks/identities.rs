@@ -44,6 +44,14 @@ struct Create {
     tags: Tags,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Change {
+    role_arn: Option<String>,
+    #[serde(rename = "clientRequestToken")]
+    _token: Option<String>,
+}
+
 impl Association {
     pub(super) fn tagged(&mut self) -> (&str, &mut Tags) {
         (&self.arn, &mut self.tags)
@@ -139,6 +147,16 @@ pub(super) fn list(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Re
 
 pub(super) fn describe(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
     Ok(json!({"association": association(scene, input, input.name(1))?.described()}))
+}
+
+pub(super) fn update(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
+    let body: Change = input.body()?;
+    if let Some(role) = &body.role_arn {
+        ground::check_principal(scene, role)?;
+    }
+    let association = association(scene, input, input.name(1))?;
+    association.role = body.role_arn.unwrap_or_else(|| association.role.clone());
+    Ok(json!({"association": association.described()}))
 }
 
 pub(super) fn delete(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {

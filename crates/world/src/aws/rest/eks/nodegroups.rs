@@ -153,6 +153,33 @@ pub(crate) struct Pinned {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Configure {
+    scaling_config: Option<Scaling>,
+    labels: Option<Labels>,
+    #[serde(rename = "clientRequestToken")]
+    _token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Labels {
+    #[serde(default)]
+    add_or_update_labels: BTreeMap<String, String>,
+    #[serde(default)]
+    remove_labels: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Upgrade {
+    release_version: Option<String>,
+    launch_template: Option<Template>,
+    #[serde(rename = "clientRequestToken")]
+    _token: Option<String>,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Repair {
     #[serde(default)]
@@ -173,6 +200,11 @@ impl Nodegroup {
         &self.version
     }
 
+    /// The release of its machine image.
+    fn release(&self) -> String {
+        format!("{}-20260301", self.version)
+    }
+
     fn described(&self) -> Value {
         let issues = match self.status {
             Status::CreateFailed => json!([{
@@ -188,7 +220,7 @@ impl Nodegroup {
             "nodegroupArn": self.arn,
             "clusterName": self.cluster,
             "version": self.version,
-            "releaseVersion": format!("{}-20260301", self.version),
+            "releaseVersion": self.release(),
             "createdAt": epoch(self.created),
             "modifiedAt": epoch(self.created),
             "status": self.status,
@@ -275,13 +307,7 @@ fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Node
         max: 2,
         desired: 2,
     });
-    if scaling.max == 0 || scaling.min > scaling.desired || scaling.desired > scaling.max {
-        let message = format!(
-            "desired size {} must be between minimum size {} and maximum size {}, which is at least 1",
-            scaling.desired, scaling.min, scaling.max
-        );
-        return Err(invalid_parameter(message));
-    }
+    check_scaling(&scaling)?;
     let cluster = cluster(scene, input.region(), input.name(0))?;
     let (vpc, kubernetes) = (cluster.vpc.clone(), cluster.version.clone());
     ground::check_subnets(scene, input.region(), &body.subnets, &vpc)?;
@@ -327,6 +353,81 @@ fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Node
         repair: body.node_repair_config.is_some_and(|repair| repair.enabled),
         token: body.client_request_token,
     })
+}
+
+fn check_scaling(scaling: &Scaling) -> Result<(), Refusal> {
+    if scaling.max == 0 || scaling.min > scaling.desired || scaling.desired > scaling.max {
+        let message = format!(
+            "desired size {} must be between minimum size {} and maximum size {}, which is at least 1",
+            scaling.desired, scaling.min, scaling.max
+        );
+        return Err(invalid_parameter(message));
+    }
+    Ok(())
+}
+
+/// Changes how many nodes there are, and their labels.
+pub(super) fn configure(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
+    let body: Configure = input.body()?;
+    let group = unchanging(scene, input)?;
+    if let Some(scaling) = body.scaling_config {
+        check_scaling(&scaling)?;
+        (group.least, group.desired, group.most) = (scaling.min, scaling.desired, scaling.max);
+    }
+    if let Some(labels) = body.labels {
+        group.labels.extend(labels.add_or_update_labels);
+        group.labels.retain(|label, _| !labels.remove_labels.contains(label));
+    }
+    begin(scene, input, "ConfigUpdate")
+}
+
+/// Moves a group to a version of its launch template: its machines are made anew.
+pub(super) fn upgrade(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
+    let body: Upgrade = input.body()?;
+    let template = match &body.launch_template {
+        Some(template) => Some(pinned(scene, input.region(), template)?),
+        None => None,
+    };
+    let group = unchanging(scene, input)?;
+    if body.release_version.is_some_and(|release| release != group.release()) {
+        return Err(invalid_parameter(
+            "Requested release version is not valid for the Kubernetes version.",
+        ));
+    }
+    if let Some(template) = template {
+        if group.template.as_ref().is_none_or(|known| known.id != template.id) {
+            return Err(invalid_parameter(
+                "A node group cannot move to another launch template.",
+            ));
+        }
+        group.template = Some(template);
+    }
+    let old = std::mem::take(&mut group.instances);
+    ground::terminate(scene, input.region(), &old);
+    begin(scene, input, "VersionUpdate")
+}
+
+fn unchanging<'a>(scene: &'a mut Scene<'_>, input: &Input<'_>) -> Result<&'a mut Nodegroup, Refusal> {
+    let group = group(scene, input.region(), input.name(0), input.name(1))?;
+    match group.status {
+        Status::Active | Status::Degraded => Ok(group),
+        Status::Creating | Status::Updating | Status::Deleting | Status::CreateFailed => {
+            let message = format!("Nodegroup {} cannot be updated as it is not active", group.name);
+            Err(in_use(message))
+        }
+    }
+}
+
+fn begin(scene: &mut Scene<'_>, input: &Input<'_>, kind: &str) -> Result<Value, Refusal> {
+    let (now, id) = (scene.now, scene.random.uuid());
+    let machines = later(now, scene.random.seconds(5.0, 10.0, 20.0));
+    let due = later(now, scene.random.seconds(60.0, 90.0, 150.0));
+    let group = unchanging(scene, input)?;
+    group.status = Status::Updating;
+    group.machines = Some(machines);
+    group.due = Some(due);
+    let cluster = cluster(scene, input.region(), input.name(0))?;
+    Ok(json!({"update": cluster.begin_update(id, kind, now, due)}))
 }
 
 pub(super) fn list(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
@@ -398,7 +499,11 @@ fn act(scene: &mut Scene<'_>, region: &str, cluster: &str, name: &str) {
     found.due = None;
     if found.status != Status::Deleting {
         let complete = u32::try_from(found.instances.len()) == Ok(found.desired);
-        found.status = if complete { Status::Active } else { Status::CreateFailed };
+        let is_new = found.status == Status::Creating;
+        let failed = !complete || is_new && scene.account.faults.fails("node-group");
+        if let Ok(found) = group(scene, region, cluster, name) {
+            found.status = if failed { Status::CreateFailed } else { Status::Active };
+        }
         return;
     }
     let role = found.role.clone();
@@ -420,7 +525,14 @@ fn move_machines(scene: &mut Scene<'_>, region: &str, wanted: &Nodegroup) {
         return;
     };
     let shared = cluster.security_group.clone().unwrap_or_default();
-    let instances = ground::launch(scene, region, wanted, &shared);
+    let desired = usize::try_from(wanted.desired).unwrap_or(usize::MAX);
+    let mut instances = wanted.instances.clone();
+    if let Some(surplus) = instances.get(desired..).map(<[String]>::to_vec) {
+        ground::terminate(scene, region, &surplus);
+        instances.truncate(desired);
+    }
+    let missing = desired.saturating_sub(instances.len());
+    instances.extend(ground::launch(scene, region, wanted, missing, &shared));
     if let Ok(found) = group(scene, region, &wanted.cluster, &wanted.name) {
         found.instances = instances;
     }

@@ -305,6 +305,7 @@ pub(super) fn delete_many(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Re
     }
     let now = scene.now;
     let mut random = Random::new(scene.random.below(usize::MAX) as u64);
+    let locked = scene.account.faults.locked();
     let bucket = bucket(scene, input)?;
     let mut xml = Xml::new();
     for object in wish.all("Object") {
@@ -313,6 +314,15 @@ pub(super) fn delete_many(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Re
             .text_of("Key")
             .ok_or_else(|| malformed("an object has no `Key`"))?;
         let asked = object.text_of("VersionId");
+        if locked.iter().any(|prefix| key.starts_with(prefix)) {
+            xml.element("Error", |xml| {
+                xml.text("Key", key)
+                    .maybe("VersionId", asked)
+                    .text("Code", "AccessDenied")
+                    .text("Message", "Access Denied because object protected by object lock.");
+            });
+            continue;
+        }
         let deleted = bucket.delete(key, asked, now, &mut random);
         if quiet {
             continue;

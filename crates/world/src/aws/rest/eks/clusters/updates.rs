@@ -13,6 +13,7 @@ use crate::aws::later;
 use crate::aws::rest::eks;
 use crate::aws::rest::eks::Input;
 use crate::aws::rest::eks::Status;
+use crate::aws::rest::eks::catalog;
 use crate::aws::rest::eks::cluster;
 use crate::aws::rest::eks::clusters::AccessConfig;
 use crate::aws::rest::eks::clusters::Logging;
@@ -46,6 +47,16 @@ struct UpdateConfig {
     upgrade_policy: Option<UpgradePolicy>,
     zonal_shift_config: Option<Switch>,
     deletion_protection: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Upgrade {
+    version: String,
+    #[serde(rename = "clientRequestToken")]
+    _token: Option<String>,
+    #[serde(rename = "force")]
+    _force: Option<bool>,
 }
 
 impl Update {
@@ -122,6 +133,28 @@ pub(in crate::aws::rest::eks) fn update(scene: &mut Scene<'_>, input: &Input<'_>
     cluster.status = Status::Updating;
     cluster.due = Some(due);
     Ok(json!({"update": cluster.begin_update(id, kind, now, due)}))
+}
+
+/// Moves a cluster to the next version of Kubernetes.
+pub(in crate::aws::rest::eks) fn upgrade(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
+    let body: Upgrade = input.body()?;
+    let wait = scene.random.seconds(480.0, 600.0, 900.0);
+    let (now, id) = (scene.now, scene.random.uuid());
+    let cluster = eks::active(scene, input.region(), input.name(0))?;
+    let minor = |version: &str| version.strip_prefix("1.").and_then(|minor| minor.parse::<u32>().ok());
+    let is_next = minor(&body.version) == minor(&cluster.version).map(|minor| minor + 1);
+    if !is_next || catalog::patch(&body.version).is_none() {
+        let message = format!(
+            "Unsupported Kubernetes minor version update from {} to {}",
+            cluster.version, body.version
+        );
+        return Err(invalid_parameter(message));
+    }
+    cluster.version = body.version;
+    let due = later(now, wait);
+    cluster.status = Status::Updating;
+    cluster.due = Some(due);
+    Ok(json!({"update": cluster.begin_update(id, "VersionUpdate", now, due)}))
 }
 
 pub(in crate::aws::rest::eks) fn describe(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, Refusal> {
