@@ -28,14 +28,11 @@ use tubectl_world::serve::CONTROL_HOST;
 
 use crate::apply::cancel::Cancel;
 use crate::clients::Clients;
-use crate::commands::args::On;
 use crate::commands::args::PlaceArguments;
 use crate::commands::context::Context;
 use crate::commands::context::Home;
 use crate::commands::context::WorldName;
-use crate::commands::offline;
 use crate::commands::session;
-use crate::commands::stands;
 use crate::error::Failure;
 use crate::error::Kind;
 use crate::event::Event;
@@ -168,20 +165,6 @@ pub fn port_path(home: &Utf8Path) -> Utf8PathBuf {
 /// Where the daemon's own words go.
 pub fn log_path(home: &Utf8Path) -> Utf8PathBuf {
     folder(home).join("daemon.log")
-}
-
-/// The place that a stack remembers, for commands that follow it where nobody says another.
-pub fn remembered(
-    place: &PlaceArguments,
-    home: &Utf8Path,
-    (files, settings): (&Files, &Settings),
-) -> Result<PlaceArguments, Failure> {
-    let stack = offline::stack(files, settings).map_err(Failure::yours)?;
-    let on = match place.on {
-        Some(on) => Some(on),
-        None => stands::world(home, &stack.name)?.map(On::from),
-    };
-    Ok(PlaceArguments { on, ..place.clone() })
 }
 
 /// Connects to the world that is meant.

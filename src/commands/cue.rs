@@ -9,6 +9,8 @@ use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
 use crate::commands::context::Context;
 use crate::commands::live::watched;
+use crate::commands::place;
+use crate::commands::place::Meant;
 use crate::commands::session::Session;
 use crate::commands::session::failed;
 use crate::error::Failure;
@@ -37,8 +39,8 @@ pub async fn run(arguments: &Cue, home: &Utf8Path, format: Format, output: Outpu
     } else {
         Winners::Keep
     };
-    let (files, settings) = arguments.stack.read()?;
-    let connected = connect(&arguments.place, home, (&files, &settings), Intent::Look, output).await?;
+    let Meant { files, settings, place } = place::standing(&arguments.stack, &arguments.place, home)?;
+    let connected = connect(&place, home, (&files, &settings), Intent::Look, output).await?;
     watched(connected, format, output, async |context| {
         let command = format!("cue {}", arguments.name);
         let session = Session::open(&context, &command, &files, &settings).await?;

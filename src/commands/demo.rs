@@ -7,6 +7,7 @@ use camino::Utf8Path;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::args::Demo;
+use crate::commands::args::PlaceArguments;
 use crate::commands::args::SpeedArguments;
 use crate::commands::args::Up;
 use crate::commands::connect::Intent;
@@ -15,6 +16,8 @@ use crate::commands::context::Context;
 use crate::commands::cue::stage;
 use crate::commands::live::stoppable;
 use crate::commands::live::watched;
+use crate::commands::place;
+use crate::commands::place::Meant;
 use crate::commands::session::Session;
 use crate::commands::session::failed;
 use crate::commands::up;
@@ -83,16 +86,16 @@ pub enum Afterwards {
 
 /// Offers to bring the stack up where nothing of it stands, plays the show, and tells what came of it.
 pub async fn run(arguments: &Demo, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
-    let (files, settings) = arguments.stack.read()?;
-    if !stands(arguments, home, (&files, &settings), output).await? {
+    let Meant { files, settings, place } = place::standing(&arguments.stack, &arguments.place, home)?;
+    if !stands(&place, home, (&files, &settings), output).await? {
         output.narrate("there is no stage yet: first the stack is brought up");
-        Box::pin(up::run(&first(arguments), home, format, output)).await?;
+        Box::pin(up::run(&first(arguments, &place), home, format, output)).await?;
     }
     let intent = Intent::Change {
         command: "tubectl demo",
         speed: arguments.speed.speed.unwrap_or(SPEED),
     };
-    let connected = connect(&arguments.place, home, (&files, &settings), intent, output).await?;
+    let connected = connect(&place, home, (&files, &settings), intent, output).await?;
     let doors = match &connected.daemon {
         Some(daemon) => daemon.doors().await?,
         None => BTreeMap::new(),
@@ -124,21 +127,21 @@ pub async fn run(arguments: &Demo, home: &Utf8Path, format: Format, output: Outp
 
 /// Whether anything of the stack is there.
 async fn stands(
-    arguments: &Demo,
+    place: &PlaceArguments,
     home: &Utf8Path,
     (files, settings): (&Files, &Settings),
     output: Output,
 ) -> Result<bool, Failure> {
-    let connected = connect(&arguments.place, home, (files, settings), Intent::Look, output).await?;
+    let connected = connect(place, home, (files, settings), Intent::Look, output).await?;
     let session = Session::open(&connected.context, "demo", files, settings).await?;
     Ok(!session.aws.observe().await.map_err(failed)?.is_empty())
 }
 
 /// The `up` that comes before a show; the speed that was named is the show's.
-fn first(arguments: &Demo) -> Up {
+fn first(arguments: &Demo, place: &PlaceArguments) -> Up {
     Up {
         stack: arguments.stack.clone(),
-        place: arguments.place.clone(),
+        place: place.clone(),
         consent: arguments.consent,
         speed: SpeedArguments::default(),
     }

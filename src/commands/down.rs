@@ -8,12 +8,13 @@ use serde_json::json;
 use crate::commands::args::Down;
 use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
-use crate::commands::connect::remembered;
 use crate::commands::context::Context;
 use crate::commands::live::SPEED;
 use crate::commands::live::agreed;
 use crate::commands::live::stoppable;
 use crate::commands::live::watched;
+use crate::commands::place;
+use crate::commands::place::Meant;
 use crate::commands::session::Session;
 use crate::commands::session::failed;
 use crate::error::Failure;
@@ -27,8 +28,7 @@ use crate::ui::output::Output;
 
 /// Shows what is there, asks, takes it away, and prints the proof.
 pub async fn run(arguments: &Down, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
-    let (files, settings) = arguments.stack.read()?;
-    let place = remembered(&arguments.place, home, (&files, &settings))?;
+    let Meant { files, settings, place } = place::standing(&arguments.stack, &arguments.place, home)?;
     let intent = Intent::Change {
         command: "tubectl down",
         speed: arguments.speed.speed.unwrap_or(SPEED),

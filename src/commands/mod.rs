@@ -13,6 +13,7 @@ pub mod gateway;
 mod perform;
 
 pub mod offline;
+pub mod place;
 pub mod stands;
 
 pub mod check;

@@ -12,6 +12,8 @@ use crate::commands::args::Plan;
 use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
 use crate::commands::live::watched;
+use crate::commands::place::Meant;
+use crate::commands::place::said;
 use crate::commands::session::Look;
 use crate::commands::session::Session;
 use crate::commands::session::shown;
@@ -26,8 +28,8 @@ use crate::ui::output::Output;
 
 /// Shows it.
 pub async fn run(arguments: &Plan, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
-    let (files, settings) = arguments.stack.read()?;
-    let connected = connect(&arguments.place, home, (&files, &settings), Intent::Look, output).await?;
+    let Meant { files, settings, place } = said(&arguments.stack, &arguments.place)?;
+    let connected = connect(&place, home, (&files, &settings), Intent::Look, output).await?;
     watched(connected, Format::Text, output, async |context| {
         let session = Session::open(&context, "plan", &files, &settings).await?;
         let look = session.look_and_check(&context).await?;

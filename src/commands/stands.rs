@@ -1,6 +1,5 @@
 //! Where stacks stand, as far as this home knows: one folder for each stack in each place.
 
-use std::collections::BTreeSet;
 use std::io;
 
 use camino::Utf8Path;
@@ -58,7 +57,7 @@ impl Stand {
     }
 
     /// Whether something of it may exist.
-    fn has_begun(&self, home: &Utf8Path) -> bool {
+    pub fn has_begun(&self, home: &Utf8Path) -> bool {
         let state = Journal::peek(&self.journal(&Home::Folder(home.to_owned())));
         state.map_or(true, |state| !state.instance.is_empty())
     }
@@ -84,22 +83,6 @@ pub fn all(home: &Utf8Path) -> Result<Vec<Stand>, Failure> {
     let mut stands: Vec<Stand> = names.filter_map(|name| Stand::of_folder(&name)).collect();
     stands.sort();
     Ok(stands)
-}
-
-/// The world that a stack stands in: it remembers. Where it stands in several, somebody must say which is meant.
-pub fn world(home: &Utf8Path, stack: &str) -> Result<Option<WorldName>, Failure> {
-    let all = all(home)?;
-    let standing = all.iter().filter(|stand| stand.stack == stack && stand.has_begun(home));
-    let worlds: BTreeSet<WorldName> = standing.map(|stand| stand.world).collect();
-    if worlds.len() > 1 {
-        let what = format!("`{stack}` stands in the local world and in AWS");
-        return Err(Failure::said(
-            Kind::Yours,
-            what,
-            "say which one is meant: --on local, or --on aws",
-        ));
-    }
-    Ok(worlds.first().copied())
 }
 
 /// The one place where the stack stands; where there are several, the world must tell.
@@ -163,22 +146,5 @@ mod tests {
         let several = one(path, "tube", None).unwrap_err();
         assert!(several.report().contains("say which one with --on"), "{several}");
         assert_eq!(one(path, "tube", Some(On::Aws)).unwrap().account, "210987654321");
-    }
-
-    #[test]
-    fn a_stack_remembers_its_world_until_it_is_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = Utf8Path::from_path(folder.path()).unwrap();
-        let home = Home::Folder(path.to_owned());
-        let begun = r#"{"entry":"snapshot","format":1,"state":{"instance":"abcdef","resources":{},"open":{},"history":{},"finished":{}}}"#;
-        let journal = |world| home.journal(world, "123456789012", "eu-west-1", "tube");
-        assert_eq!(world(path, "tube").unwrap(), None);
-        journal(WorldName::Aws).append(begun).unwrap();
-        assert_eq!(world(path, "tube").unwrap(), Some(WorldName::Aws));
-        journal(WorldName::Local).append(begun).unwrap();
-        let both = world(path, "tube").unwrap_err();
-        assert!(both.report().contains("--on local, or --on aws"), "{both}");
-        journal(WorldName::Aws).append(r#"{"entry":"gone"}"#).unwrap();
-        assert_eq!(world(path, "tube").unwrap(), Some(WorldName::Local));
     }
 }

@@ -9,9 +9,10 @@ use serde_json::json;
 use crate::commands::args::Status;
 use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
-use crate::commands::connect::remembered;
 use crate::commands::context::Context;
 use crate::commands::live::watched;
+use crate::commands::place;
+use crate::commands::place::Meant;
 use crate::commands::plan;
 use crate::commands::session::Look;
 use crate::commands::session::Session;
@@ -32,8 +33,7 @@ struct Waiting {
 
 /// Shows it.
 pub async fn run(arguments: &Status, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
-    let (files, settings) = arguments.stack.read()?;
-    let place = remembered(&arguments.place, home, (&files, &settings))?;
+    let Meant { files, settings, place } = place::standing(&arguments.stack, &arguments.place, home)?;
     let connected = connect(&place, home, (&files, &settings), Intent::Look, output).await?;
     watched(connected, Format::Text, output, async |context| {
         let session = Session::open(&context, "status", &files, &settings).await?;

@@ -18,6 +18,8 @@ use crate::commands::live::agreed;
 use crate::commands::live::stoppable;
 use crate::commands::live::watched;
 use crate::commands::perform::Performer;
+use crate::commands::place::Meant;
+use crate::commands::place::said;
 use crate::commands::plan;
 use crate::commands::session::Look;
 use crate::commands::session::Session;
@@ -34,12 +36,12 @@ use crate::ui::output::Output;
 
 /// Plans, asks, does it, and says where the page is.
 pub async fn run(arguments: &Up, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
-    let (files, settings) = arguments.stack.read()?;
+    let Meant { files, settings, place } = said(&arguments.stack, &arguments.place)?;
     let intent = Intent::Change {
         command: "tubectl up",
         speed: arguments.speed.speed.unwrap_or(SPEED),
     };
-    let connected = connect(&arguments.place, home, (&files, &settings), intent, output).await?;
+    let connected = connect(&place, home, (&files, &settings), intent, output).await?;
     let daemon = connected.daemon.clone();
     let consent = arguments.consent.yes.into();
     let raised = watched(connected, format, output, async |context| {

@@ -14,6 +14,7 @@ use crate::stack::Place;
 use crate::stack::Stack;
 use crate::stack::blocks::Blocks;
 use crate::stack::blocks::REQUIRES;
+use crate::stack::blocks::load_balancer::LoadBalancer;
 use crate::stack::declare;
 use crate::stack::declare::Declared as _;
 use crate::stack::declare::Fields;
@@ -99,6 +100,14 @@ pub enum LoadError {
         /// A variable of nearly that name.
         closest: Option<String>,
     },
+    /// The stack is of one region, and another is asked for.
+    #[error("the stack's region is `{is}`, and `{asked}` is asked for")]
+    OtherRegion {
+        /// The stack's.
+        is: String,
+        /// The other.
+        asked: String,
+    },
     /// The files have mistakes.
     #[error("{count}\n\n{0}", count = counted(.0))]
     Problems(Problems),
@@ -125,6 +134,10 @@ impl Hint for LoadError {
             Self::UnknownVariable { closest: None, .. } => {
                 vec!["declare it under `variables` in stack.yaml".to_owned()]
             }
+            Self::OtherRegion { asked, .. } => vec![
+                format!("set the variable that `region` of stack.yaml refers to: `--var region={asked}`"),
+                "where `region` is no variable, write another into stack.yaml".to_owned(),
+            ],
             Self::Problems(problems) => problems.hints(),
         }
     }
@@ -234,24 +247,55 @@ fn bytes(path: &Utf8Path) -> Result<Vec<u8>, LoadError> {
 
 /// The region that the stack asks for, before anything is known of the place: it says where to ask.
 pub fn region(files: &Files, settings: &Settings) -> Result<String, LoadError> {
+    text(files, settings, "region")
+}
+
+/// What the stack is called, wherever it stands.
+pub fn name(files: &Files, settings: &Settings) -> Result<String, LoadError> {
+    text(files, settings, "stack")
+}
+
+/// A text at the top of the stack's file, with variables filled in.
+fn text(files: &Files, settings: &Settings, field: &str) -> Result<String, LoadError> {
     let reader = Reader::new(&files.stack);
     let mut problems = files.problems.clone();
     let (tree, mistakes) = files.stack.tree();
     problems.extend(mistakes);
-    let mut region = None;
+    let mut found = None;
     if let Some(mut tree) = tree {
         let variables = variables(&reader, &tree, settings)?;
         Scope::of(&tree, variables).fill(&reader, &mut tree);
-        region = tree.get("region").and_then(Node::text).map(str::to_owned);
-        if region.is_none() {
-            Fields::of(&reader, &top(&files.stack), &tree, TOP).and_then(|fields| fields.required::<String>("region"));
+        found = tree.get(field).and_then(Node::text).map(str::to_owned);
+        if found.is_none() {
+            Fields::of(&reader, &top(&files.stack), &tree, TOP).and_then(|fields| fields.required::<String>(field));
         }
     }
     problems.extend(reader.into_problems());
-    match (region, Problems::of(problems, &[&files.stack])) {
-        (Some(region), _) => Ok(region),
+    match (found, Problems::of(problems, &[&files.stack])) {
+        (Some(found), _) => Ok(found),
         (None, Some(problems)) => Err(LoadError::Problems(problems)),
-        (None, None) => unreachable!("a region that cannot be read is a problem"),
+        (None, None) => unreachable!("a text that cannot be read is a problem"),
+    }
+}
+
+/// The settings with which the stack's region is this one: they set the variable that its `region` is.
+pub fn in_region(files: &Files, mut settings: Settings, asked: &str) -> Result<Settings, LoadError> {
+    let is = region(files, &settings)?;
+    if is == asked {
+        return Ok(settings);
+    }
+    let (tree, _) = files.stack.tree();
+    let written = tree.as_ref().and_then(|tree| tree.get("region")).and_then(Node::text);
+    let variable = written.and_then(|text| text.strip_prefix("${var.")?.strip_suffix('}'));
+    match variable.filter(|name| !settings.variables.contains_key(*name)) {
+        Some(name) => {
+            settings.variables.insert(name.to_owned(), asked.to_owned());
+            Ok(settings)
+        }
+        None => Err(LoadError::OtherRegion {
+            is,
+            asked: asked.to_owned(),
+        }),
     }
 }
 
@@ -399,6 +443,9 @@ fn check_blocks(reader: &Reader<'_>, tree: &Node, blocks: Option<&Blocks>, place
         return;
     };
     for (at, message, hint) in blocks.network.iter().flat_map(|network| network.problems(place)) {
+        reader.report(at, message, Some(hint));
+    }
+    if let Some((at, message, hint)) = blocks.load_balancer.as_ref().and_then(LoadBalancer::problem) {
         reader.report(at, message, Some(hint));
     }
     if let Some(days) = blocks.key.as_ref().map(|key| &key.delete_after_days)

@@ -1,5 +1,6 @@
 //! Whole stacks: the shipped one, and every way to write one wrongly.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::graph::Graph;
@@ -157,6 +158,58 @@ fn references_to_nothing_are_shown_with_the_closest_name() {
         ("m5.large", "\"${cluster.name}\""),
         ("v2.20.1-6", "${var.region"),
     ]));
+}
+
+#[test]
+fn what_would_fail_in_aws_is_refused_here() {
+    let check = |from: &str, to: &str, expected: &str| {
+        let told = report(&[(from, to)]);
+        assert!(told.contains(expected), "{told}");
+    };
+    let small = "a network of /20 cannot be cut into subnets";
+    check("cidr: 10.0.0.0/16", "cidr: 10.0.0.0/20", small);
+    let old = "  load_balancer: {version: \"2.8.0\", service_account: kube-system/controller}\n  registry:";
+    check("  registry:", old, "no policy is known for version `2.8.0`");
+}
+
+#[test]
+fn whoever_is_named_twice_is_let_in_once() {
+    let admins = "[caller, \"arn:aws:iam::123456789012:role/Presenter\", \"arn:aws:iam::210987654321:role/Presenter\", \
+                  \"arn:aws:iam::333333333333:role/team/Presenter\"]";
+    let text = SOUND.replace("admins: [caller]", &format!("admins: {admins}"));
+    let files = load::Files::of(("stack.yaml", text.as_bytes()), None);
+    let stack = load::load(&files, &Settings::default(), &place()).unwrap();
+    let entries = stack.resources.iter().map(|found| found.id.as_str());
+    let entries: Vec<&str> = entries.filter(|id| id.starts_with("access-entry/")).collect();
+    assert_eq!(
+        entries,
+        [
+            "access-entry/caller",
+            "access-entry/Presenter",
+            "access-entry/Presenter-3"
+        ]
+    );
+}
+
+#[test]
+fn a_region_that_is_asked_for_sets_the_variable_or_is_refused() {
+    let files = |text: &str| load::Files::of(("stack.yaml", text.as_bytes()), None);
+    let of = |text: &str, settings: Settings| {
+        let settings = load::in_region(&files(text), settings, "us-east-1");
+        settings.map(|settings| load::region(&files(text), &settings).unwrap())
+    };
+    let variable = "stack: a\nregion: \"${var.region}\"\nvariables:\n  region: {default: eu-west-1}\nblocks: {}\n";
+    assert_eq!(of(variable, Settings::default()).unwrap(), "us-east-1");
+    let set = Settings {
+        variables: BTreeMap::from([("region".to_owned(), "eu-north-1".to_owned())]),
+    };
+    let refused = of(variable, set).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the stack's region is `eu-north-1`, and `us-east-1` is asked for"
+    );
+    let literal = "stack: a\nregion: eu-west-1\nblocks: {}\n";
+    assert!(of(literal, Settings::default()).is_err());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Who may use the cluster: those that the stack names, and nobody else.
 
+use std::collections::BTreeSet;
+
 use crate::resource::kind::Kind;
 use crate::resource::spec;
 use crate::stack::Place;
@@ -27,10 +29,20 @@ impl Access {
             "arn:{}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
             site.place.partition()
         );
+        let (mut principals, mut names) = (BTreeSet::new(), BTreeSet::new());
         for admin in &self.admins {
             let (name, principal) = match admin.as_str() {
                 CALLER => (CALLER, principal(site.place)),
                 arn => (arn.rsplit('/').next().unwrap_or(arn), arn.to_owned()),
+            };
+            // The caller may be named as well, and two accounts may have a role of one name.
+            if !principals.insert(principal.clone()) {
+                continue;
+            }
+            let name = if names.insert(name) {
+                name.to_owned()
+            } else {
+                format!("{name}-{}", principals.len())
             };
             let spec = spec::AccessEntry {
                 cluster: site.stack.to_owned(),
@@ -38,7 +50,7 @@ impl Access {
                 entry_type: "STANDARD".to_owned(),
                 policies: vec![everything.clone()],
             };
-            let entry = expansion.resource(Kind::AccessEntry, name, principal, spec);
+            let entry = expansion.resource(Kind::AccessEntry, &name, principal, spec);
             entry.needs.insert(cluster_id());
         }
         expansion

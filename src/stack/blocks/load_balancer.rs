@@ -13,20 +13,33 @@ use crate::stack::blocks::id;
 use crate::stack::blocks::policy;
 use crate::stack::blocks::policy::allow;
 use crate::stack::declare::ObjectName;
+use crate::stack::declare::Placed;
 use crate::stack::declare::declared;
+use crate::stack::file::Span;
 use crate::stack::names::Site;
+
+/// The versions whose policy is the one below begin so.
+const KNOWN: &str = "3.5.";
 
 declared! {
     /// What the AWS Load Balancer Controller needs in AWS.
     pub struct LoadBalancer {
         /// The controller's version, such as "3.5.0".
-        pub version: String,
+        pub version: Placed<String>,
         /// The controller's service account, as `namespace/name`.
         pub service_account: ObjectName,
     }
 }
 
 impl LoadBalancer {
+    /// What is wrong with it, with the place of the mistake and the next step.
+    pub fn problem(&self) -> Option<(Span, String, String)> {
+        let version = &self.version.value;
+        let message = format!("no policy is known for version `{version}` of the load balancer controller");
+        let next = format!("use a version that begins with {KNOWN}");
+        (!version.starts_with(KNOWN)).then_some((self.version.at, message, next))
+    }
+
     /// What the controller's part becomes.
     pub fn expand(&self, site: &Site<'_>) -> Expansion {
         let mut expansion = Expansion::default();

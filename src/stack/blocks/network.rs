@@ -27,7 +27,7 @@ const ANYWHERE: &str = "0.0.0.0/0";
 declared! {
     /// A VPC over several zones.
     pub struct Network {
-        /// Its addresses; from /16 to /20.
+        /// Its addresses; from /16 to /19.
         pub cidr: Placed<Cidr>,
         /// How many zones it spans: 2 to 15.
         pub zones: Placed<u32>,
@@ -51,9 +51,9 @@ impl Network {
     pub fn problems(&self, place: &Place) -> Vec<(crate::stack::file::Span, String, String)> {
         let mut problems = Vec::new();
         let prefix = self.cidr.value.prefix();
-        if !(16..=20).contains(&prefix) {
+        if !(16..=19).contains(&prefix) {
             let message = format!("a network of /{prefix} cannot be cut into subnets");
-            problems.push((self.cidr.at, message, "use a range from /16 to /20".to_owned()));
+            problems.push((self.cidr.at, message, "use a range from /16 to /19".to_owned()));
         }
         let zones = self.zones.value;
         let offered = place.zones.len();
