@@ -98,10 +98,21 @@ pub fn plan(graph: &Graph, desired: &[Desired], observed: &[Observed]) -> Result
         .map(|observed| (observed.id.clone(), observed.outputs.clone()))
         .collect();
     let wanted: BTreeMap<&ResourceId, &Desired> = desired.iter().map(|desired| (&desired.id, desired)).collect();
+    // What is known and stays so: what is made anew or changed gives other values than it does now.
+    let mut lasting = known.clone();
     let mut steps = BTreeMap::new();
-    for id in graph.ids() {
+    for id in graph.order() {
         let desired = wanted[id];
-        let action = action(desired, found.get(id).copied(), &known)?;
+        let action = action(desired, found.get(id).copied(), &lasting)?;
+        match &action {
+            Action::Create | Action::Replace { .. } => _ = lasting.remove(id),
+            Action::Update { .. } => {
+                let renewed = desired.kind.renewed_outputs();
+                let outputs = lasting.entry(id.clone()).or_default();
+                outputs.retain(|name, _| !renewed.contains(&name.as_str()));
+            }
+            Action::Await | Action::Nothing => {}
+        }
         steps.insert(
             id.clone(),
             Step {
@@ -130,16 +141,16 @@ fn action(desired: &Desired, observed: Option<&Observed>, known: &Outputs) -> Re
     if observed.readiness == Readiness::Leaving {
         return Ok(Action::Create);
     }
-    let changes = diff(
-        &comparable(desired, known),
-        &in_order(observed.spec.clone(), desired.kind),
-    );
+    let live = in_order(observed.spec.clone(), desired.kind);
+    let comparable = comparable(desired, known);
+    let mut changes = diff(&comparable, &live);
+    changes.extend(extra(desired.kind, &comparable, &live));
     if let Some(change) = changes.iter().find(|change| is_immutable(desired, change)) {
         return Err(PlanError::Immutable {
             id: desired.id.clone(),
             path: change.path.clone(),
             before: change.before.as_ref().map_or("nothing".to_owned(), ToString::to_string),
-            after: change.after.to_string(),
+            after: unknown::describe(&change.after.to_string()),
         });
     }
     Ok(match observed.readiness {
@@ -149,6 +160,24 @@ fn action(desired: &Desired, observed: Option<&Observed>, known: &Outputs) -> Re
         Readiness::Waiting(_) => Action::Await,
         _ => Action::Nothing,
     })
+}
+
+/// The entries that are there and should not be, where every entry is ours.
+fn extra(kind: Kind, desired: &Value, live: &Value) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for field in kind.exact_fields() {
+        let (wanted, found) = (&desired[*field], live[*field].as_object());
+        for (name, value) in found.into_iter().flatten() {
+            if wanted.get(name).is_none() {
+                changes.push(Change {
+                    path: format!("{field}.{name}"),
+                    before: Some(value.clone()),
+                    after: Value::Null,
+                });
+            }
+        }
+    }
+    changes
 }
 
 /// The fields that can be compared with what is found.
@@ -174,9 +203,11 @@ fn in_order(mut spec: Value, kind: Kind) -> Value {
     spec
 }
 
+/// Whether the change is one that no API makes. What is missing altogether was not made yet, and can be.
 fn is_immutable(desired: &Desired, change: &Change) -> bool {
     let field = change.path.split(['.', '[']).next().unwrap_or_default();
-    desired.kind.immutable_fields().contains(&field)
+    let exists = change.before.as_ref().is_some_and(|before| !before.is_null());
+    exists && desired.kind.immutable_fields().contains(&field)
 }
 
 impl Plan {
@@ -290,6 +321,54 @@ mod tests {
             observed,
             &["leave route-table/public", "leave subnet/a", "leave subnet/b"],
         );
+    }
+
+    #[test]
+    fn what_depends_on_something_that_changes_changes_with_it() {
+        let template = Desired::new(Kind::LaunchTemplate, "base", "b", json!({"imds_hop_limit": 2}));
+        let version = json!({"launch_template_version": "unknown(launch-template/base#version)"});
+        let group = Desired::new(Kind::NodeGroup, "base", "base", version);
+        let at = |version: &str| BTreeMap::from([("version".to_owned(), version.to_owned())]);
+        let observed = |hops: i32| {
+            let template = found(&template, json!({"imds_hop_limit": hops}), Readiness::Ready);
+            let group = found(&group, json!({"launch_template_version": "1"}), Readiness::Ready);
+            let template = Observed {
+                outputs: at("1"),
+                ..template
+            };
+            vec![template, group]
+        };
+        let both = [template.clone(), group.clone()];
+        check(
+            &both,
+            observed(2),
+            &["leave launch-template/base", "leave node-group/base"],
+        );
+        check(
+            &both,
+            observed(1),
+            &["update launch-template/base", "update node-group/base"],
+        );
+    }
+
+    #[test]
+    fn what_cannot_move_to_something_that_is_made_anew_is_refused() {
+        let desired = [vpc("10.0.0.0/16"), subnet()];
+        let observed = [found(&desired[1], json!({"vpc": "vpc-1"}), Readiness::Ready)];
+        let error = plan(&Graph::new(&desired).unwrap(), &desired, &observed).unwrap_err();
+        let message =
+            "`subnet/a` exists with vpc = \"vpc-1\", and cannot become \"(known after vpc/main)\" while it exists";
+        assert_eq!(error.to_string(), message);
+    }
+
+    #[test]
+    fn an_entry_that_the_stack_does_not_have_goes_where_every_entry_is_ours() {
+        let labels = |labels: Value| json!({"labels": labels});
+        let group = Desired::new(Kind::NodeGroup, "base", "base", labels(json!({"a": "b"})));
+        let more = found(&group, labels(json!({"a": "b", "c": "d"})), Readiness::Ready);
+        check(std::slice::from_ref(&group), vec![more], &["update node-group/base"]);
+        let same = found(&group, labels(json!({"a": "b"})), Readiness::Ready);
+        check(std::slice::from_ref(&group), vec![same], &["leave node-group/base"]);
     }
 
     #[test]

@@ -207,8 +207,8 @@ async fn journalled<E: std::error::Error>(
     perform: &impl AsyncFn(Ready) -> Result<BTreeMap<String, String>, E>,
 ) -> Result<Result<BTreeMap<String, String>, String>, JournalError> {
     let id = &step.desired.id;
-    let token = tools.journal.intend(id, verb(&step.action)).await?;
     let spec = unknown::resolve(&step.desired.spec, &known);
+    let token = tools.journal.intend(id, verb(&step.action), &spec).await?;
     let begun = tools.clock.now();
     if let Some(error) = unresolved(&spec, plan) {
         tools.journal.failed(id, &error).await?;

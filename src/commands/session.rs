@@ -115,7 +115,9 @@ impl Session {
                 several => {
                     let several = several.join(", ");
                     let what = format!("`{name}` stands here more than once: instances {several}");
-                    return Err(Failure::said(FailureKind::Yours, what, "say which one with --instance"));
+                    let next = "take one down from the home that made it, or delete what carries its id in the tag \
+                                tubectl:instance";
+                    return Err(Failure::said(FailureKind::Yours, what, next));
                 }
             };
         }
@@ -131,6 +133,7 @@ impl Session {
         let owner = Owner {
             stack: stack.name.clone(),
             instance,
+            region: place.region.clone(),
         };
         let aws = Aws::new(&context.clients.aws, place, owner, context.clock);
         Ok(Self { stack, aws, journal })
@@ -166,9 +169,7 @@ impl Session {
         let kube = self.kube(context, &observed)?;
         if let Some(kube) = &kube {
             let instance = &self.aws.owner.instance;
-            let found = converging(context, async || {
-                kube.observe(&desired, instance, render::about).await
-            });
+            let found = converging(context, async || kube.observe(&desired, instance, render::about).await);
             observed.extend(found.await.map_err(failed)?);
         }
         let plan = plan(&graph, &desired, &observed).map_err(Failure::yours)?;
@@ -315,7 +316,9 @@ fn new_instance() -> String {
 }
 
 fn seed(instance: &str) -> u64 {
-    instance.bytes().fold(0, |seed, byte| seed * 31 + u64::from(byte))
+    instance
+        .bytes()
+        .fold(0, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)))
 }
 
 /// A value as a text that people read: what is not known yet says after what it will be.

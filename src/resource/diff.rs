@@ -5,8 +5,6 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::resource::unknown;
-
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
@@ -20,8 +18,7 @@ pub struct Change {
 
 /// The fields of `desired` that `live` does not have so. What `live` has beyond them is not ours to judge.
 ///
-/// A value that is not known yet cannot differ: it belongs to something that is to be created, and the step that
-/// follows compares again.
+/// A value that is not known yet differs from any: it comes from something that is made or changed first.
 pub fn diff(desired: &Value, live: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
     compare("", desired, Some(live), &mut changes);
@@ -49,7 +46,6 @@ fn compare(path: &str, desired: &Value, live: Option<&Value>, changes: &mut Vec<
         // Nothing and an empty collection mean the same in every API that we call.
         (desired, None | Some(Value::Null)) if is_empty(desired) => {}
         (desired, live) if live == Some(desired) => {}
-        (Value::String(text), _) if !unknown::in_text(text).is_empty() => {}
         (desired, live) => changes.push(Change {
             path: path.to_owned(),
             before: live.cloned(),
@@ -123,7 +119,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_yet_cannot_differ() {
-        check(json!({"vpc": "unknown(vpc/main#id)"}), json!({"vpc": "vpc-1"}), &[]);
+    fn what_is_not_known_yet_differs_from_what_is() {
+        check(
+            json!({"vpc": "unknown(vpc/main#id)"}),
+            json!({"vpc": "vpc-1"}),
+            &["vpc"],
+        );
     }
 }

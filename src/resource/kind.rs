@@ -157,23 +157,29 @@ impl Kind {
             Self::Vpc => &["cidr"],
             Self::Subnet => &["vpc", "cidr", "zone"],
             Self::NatGateway => &["subnet", "address"],
-            Self::Cluster => &["role", "subnets", "key"],
-            Self::NodeGroup => &["role", "subnets", "types", "capacity"],
-            Self::InternetGateway
-            | Self::ElasticIp
-            | Self::RouteTable
-            | Self::SecurityGroup
-            | Self::Role
-            | Self::Policy
-            | Self::Key
+            Self::InternetGateway | Self::RouteTable => &["vpc"],
+            Self::SecurityGroup => &["vpc", "description"],
+            Self::Role | Self::Policy => &["path"],
+            Self::Key => &["alias"],
+            Self::Cluster => &["role", "subnets", "security_groups", "key"],
+            Self::AccessEntry => &["cluster", "principal", "entry_type"],
+            Self::PodIdentity => &["cluster", "namespace", "service_account"],
+            Self::Addon => &["cluster"],
+            Self::NodeGroup => &[
+                "cluster",
+                "role",
+                "subnets",
+                "types",
+                "capacity",
+                "ami_type",
+                "launch_template",
+            ],
+            Self::ElasticIp
             | Self::LogGroup
             | Self::Queue
             | Self::Rule
             | Self::Repository
             | Self::Bucket
-            | Self::AccessEntry
-            | Self::PodIdentity
-            | Self::Addon
             | Self::LaunchTemplate
             | Self::Image
             | Self::ReleaseBegin
@@ -186,8 +192,8 @@ impl Kind {
     pub fn unobserved_fields(self) -> &'static [&'static str] {
         match self {
             Self::Addon => &["wait", "pod_identities"],
-            Self::Key => &["delete_after_days"],
-            Self::Vpc
+            Self::Key
+            | Self::Vpc
             | Self::Subnet
             | Self::InternetGateway
             | Self::ElasticIp
@@ -205,6 +211,67 @@ impl Kind {
             | Self::AccessEntry
             | Self::PodIdentity
             | Self::LaunchTemplate
+            | Self::NodeGroup
+            | Self::Image
+            | Self::ReleaseBegin
+            | Self::Object
+            | Self::ReleaseEnd => &[],
+        }
+    }
+
+    /// The fields whose every entry is ours: one that the stack does not have is too many.
+    pub fn exact_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::RouteTable => &["routes"],
+            Self::Role => &["inline"],
+            Self::NodeGroup => &["labels"],
+            Self::Vpc
+            | Self::Subnet
+            | Self::InternetGateway
+            | Self::ElasticIp
+            | Self::NatGateway
+            | Self::SecurityGroup
+            | Self::Policy
+            | Self::Key
+            | Self::LogGroup
+            | Self::Queue
+            | Self::Rule
+            | Self::Repository
+            | Self::Bucket
+            | Self::Cluster
+            | Self::AccessEntry
+            | Self::PodIdentity
+            | Self::Addon
+            | Self::LaunchTemplate
+            | Self::Image
+            | Self::ReleaseBegin
+            | Self::Object
+            | Self::ReleaseEnd => &[],
+        }
+    }
+
+    /// The outputs that a change of the resource changes.
+    pub fn renewed_outputs(self) -> &'static [&'static str] {
+        match self {
+            Self::LaunchTemplate | Self::Addon => &["version"],
+            Self::Vpc
+            | Self::Subnet
+            | Self::InternetGateway
+            | Self::ElasticIp
+            | Self::NatGateway
+            | Self::RouteTable
+            | Self::SecurityGroup
+            | Self::Role
+            | Self::Policy
+            | Self::Key
+            | Self::LogGroup
+            | Self::Queue
+            | Self::Rule
+            | Self::Repository
+            | Self::Bucket
+            | Self::Cluster
+            | Self::AccessEntry
+            | Self::PodIdentity
             | Self::NodeGroup
             | Self::Image
             | Self::ReleaseBegin

@@ -119,7 +119,7 @@ pub struct Key {
     pub alias: String,
     pub description: String,
     pub rotate: bool,
-    /// How long AWS waits after the key was scheduled for deletion.
+    /// How long AWS waits after the key was scheduled for deletion; a tag on it, so that whoever deletes it knows.
     pub delete_after_days: i32,
 }
 
@@ -157,11 +157,13 @@ pub struct Repository {
     pub immutable_tags: bool,
 }
 
-/// [`Kind::Bucket`](crate::resource::kind::Kind::Bucket), public access blocked; gives `name`, `arn`.
+/// [`Kind::Bucket`](crate::resource::kind::Kind::Bucket); gives `name`, `arn`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields have the names of the AWS API")]
 pub struct Bucket {
     pub versioned: bool,
+    /// Whether nothing in it can be opened to the public.
+    pub closed: bool,
 }
 
 /// [`Kind::Cluster`](crate::resource::kind::Kind::Cluster); gives `name`, `arn`, `endpoint`, `certificate_authority`,
@@ -232,7 +234,7 @@ pub struct LaunchTemplate {
     pub instance_tags: Tags,
 }
 
-/// [`Kind::NodeGroup`](crate::resource::kind::Kind::NodeGroup); gives `name`.
+/// [`Kind::NodeGroup`](crate::resource::kind::Kind::NodeGroup); gives `name`, and `release`: its machine image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields have the names of the AWS API")]
 pub struct NodeGroup {
@@ -248,6 +250,8 @@ pub struct NodeGroup {
     pub count: i32,
     pub labels: BTreeMap<String, String>,
     pub launch_template: String,
+    /// Nodes are launched from this version of it.
+    pub launch_template_version: String,
 }
 
 /// [`Kind::Image`](crate::resource::kind::Kind::Image); gives `uri` (with digest), `digest`.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::Digest;
 use sha2::Sha256;
 use thiserror::Error;
@@ -92,7 +93,7 @@ pub struct State {
     pub open: BTreeMap<ResourceId, String>,
     /// How long each resource took, in milliseconds; a new instance keeps what older ones learned.
     pub history: BTreeMap<ResourceId, u64>,
-    /// How often each resource was finished: a new attempt after that is a new request.
+    /// How often work on each resource ended, well or not: an attempt after that is a new request.
     pub finished: BTreeMap<ResourceId, u64>,
 }
 
@@ -205,9 +206,10 @@ impl Journal {
         self.compact()
     }
 
-    /// Writes down that something is about to be done; gives the token that every attempt at it shares.
-    pub async fn intend(&self, id: &ResourceId, action: &str) -> Result<String, JournalError> {
-        let token = self.lock().token(id);
+    /// Writes down that something is about to be done; gives the token that every attempt at it shares, until one ends
+    /// or something else is asked for: AWS gives the failed thing back, or refuses, when a request comes again.
+    pub async fn intend(&self, id: &ResourceId, action: &str, spec: &Value) -> Result<String, JournalError> {
+        let token = self.lock().token(id, spec);
         let entry = Entry::Intent {
             id: id.clone(),
             action: action.to_owned(),
@@ -310,6 +312,7 @@ impl State {
             Entry::Found { id, outputs } => self.finish(id, outputs),
             Entry::Failed { id, .. } => {
                 self.open.remove(&id);
+                *self.finished.entry(id).or_default() += 1;
             }
             Entry::Gone => {
                 let history = std::mem::take(&mut self.history);
@@ -328,9 +331,9 @@ impl State {
     }
 
     /// The same text for every attempt at one piece of work, another for every other.
-    fn token(&self, id: &ResourceId) -> String {
+    fn token(&self, id: &ResourceId, spec: &Value) -> String {
         let count = self.finished.get(id).copied().unwrap_or(0);
-        let digest = Sha256::digest(format!("{}/{id}/{count}", self.instance));
+        let digest = Sha256::digest(format!("{}/{id}/{count}/{spec}", self.instance));
         digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -385,6 +388,10 @@ fn format_of(line: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
     use super::*;
 
     fn id() -> ResourceId {
@@ -394,10 +401,11 @@ mod tests {
     async fn filled(store: Store) -> Journal {
         let journal = Journal::open(store).unwrap();
         journal.begin("a1b2c3").unwrap();
-        journal.intend(&id(), "create").await.unwrap();
+        journal.intend(&id(), "create", &json!({})).await.unwrap();
         let outputs = BTreeMap::from([("id".to_owned(), "vpc-1".to_owned())]);
         journal.done(&id(), &outputs, Duration::from_secs(2)).await.unwrap();
-        journal.intend(&ResourceId::new("subnet", "a"), "create").await.unwrap();
+        let subnet = ResourceId::new("subnet", "a");
+        journal.intend(&subnet, "create", &json!({})).await.unwrap();
         journal
     }
 
@@ -413,15 +421,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_attempt_shares_a_token_until_one_is_done() {
+    async fn every_attempt_at_the_same_shares_a_token_until_one_ends() {
         let journal = Journal::open(Store::memory()).unwrap();
         journal.begin("a1b2c3").unwrap();
-        let first = journal.intend(&id(), "create").await.unwrap();
-        let second = journal.intend(&id(), "create").await.unwrap();
+        let spec = json!({"cidr": "10.0.0.0/16"});
+        let first = journal.intend(&id(), "create", &spec).await.unwrap();
+        assert_eq!(journal.intend(&id(), "create", &spec).await.unwrap(), first);
+        let mended = json!({"cidr": "10.1.0.0/16"});
+        let other = journal.intend(&id(), "create", &mended).await.unwrap();
+        journal.failed(&id(), "no address is left").await.unwrap();
+        let after_failure = journal.intend(&id(), "create", &spec).await.unwrap();
         journal.done(&id(), &BTreeMap::new(), Duration::ZERO).await.unwrap();
-        let third = journal.intend(&id(), "create").await.unwrap();
-        assert_eq!(first, second);
-        assert_ne!(second, third);
+        let after_success = journal.intend(&id(), "create", &spec).await.unwrap();
+        let tokens = BTreeSet::from([first, other, after_failure, after_success]);
+        assert_eq!(tokens.len(), 4, "{tokens:?}");
     }
 
     #[tokio::test]

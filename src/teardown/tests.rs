@@ -69,6 +69,7 @@ impl Ground {
         let owner = Owner {
             stack: stack.to_owned(),
             instance: instance.to_owned(),
+            region: REGION.to_owned(),
         };
         Aws::new(&self.clients.aws, self.place.clone(), owner, self.clock)
     }

@@ -4,8 +4,10 @@
 mod stage;
 mod watch;
 
+mod changes;
 mod crash;
 mod faults;
+mod regions;
 mod rehearsal;
 mod repetition;
 mod secrets;

@@ -32,6 +32,7 @@ use tubectl::show;
 use tubectl::show::director;
 use tubectl::show::director::Fired;
 use tubectl::show::director::Winners;
+use tubectl::stack::Stack;
 use tubectl::stack::load;
 use tubectl::stack::load::Files;
 use tubectl::stack::load::Settings;
@@ -78,6 +79,35 @@ impl Moment {
 /// The stack of one of each kind.
 pub(crate) fn each() -> Files {
     find("./tests/laws/stacks/each")
+}
+
+/// The same in another region.
+pub(crate) fn each_in(region: &str) -> Files {
+    edited(&[("eu-west-1", region)])
+}
+
+/// The same with other words in its file.
+pub(crate) fn edited(words: &[(&str, &str)]) -> Files {
+    let mut text = each_text();
+    for (from, to) in words {
+        assert!(text.contains(from), "`{from}` is not in the stack");
+        text = text.replace(from, to);
+    }
+    Files::of(("stack.yaml", text.as_bytes()), None)
+}
+
+/// The same with nothing whose name is the whole world's.
+pub(crate) fn each_without_buckets_in(region: &str) -> Files {
+    let text = each_text().replace("eu-west-1", region);
+    let (blocks, _) = text.split_once("workloads:").expect("the stack has workloads");
+    let without: Vec<&str> = blocks.lines().filter(|line| !line.contains("buckets:")).collect();
+    Files::of(("stack.yaml", without.join("\n").as_bytes()), None)
+}
+
+fn each_text() -> String {
+    let project = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = project.join("tests/laws/stacks/each/stack.yaml");
+    std::fs::read_to_string(path).expect("the stacks of the laws can be read")
 }
 
 /// A stack by its name, or by its folder within the project.
@@ -234,6 +264,29 @@ impl Stage {
         Ok((plan::text(&look), work))
     }
 
+    /// The stack as it is read here.
+    pub(crate) async fn stack(&self) -> Stack {
+        let session = self.open("plan").await.unwrap_or_else(|failure| panic!("{failure}"));
+        session.stack
+    }
+
+    /// `tubectl up` of a stack that was changed.
+    pub(crate) async fn up_with(&self, change: impl Fn(&mut Stack)) -> Result<(), Failure> {
+        let mut session = self.open("up").await?;
+        change(&mut session.stack);
+        let look = session.look(&self.context).await?;
+        let outcome = up::apply(&self.context, &session, &look).await?;
+        self.verdict(&outcome)
+    }
+
+    /// `tubectl plan` of a stack that was changed.
+    pub(crate) async fn plan_with(&self, change: impl Fn(&mut Stack)) -> Result<(String, bool), Failure> {
+        let mut session = self.open("plan").await?;
+        change(&mut session.stack);
+        let look = session.look(&self.context).await?;
+        Ok((plan::text(&look), !look.plan.is_empty()))
+    }
+
     /// `tubectl down`.
     pub(crate) async fn down(&self) -> Result<Report, Failure> {
         let session = self.open("down").await?;
@@ -294,6 +347,15 @@ impl Stage {
     /// Time.
     pub(crate) fn clock(&self) -> Clock {
         self.context.clock
+    }
+
+    /// Puts an object into the stack's bucket.
+    pub(crate) async fn put_object(&self, key: &str) {
+        let buckets = self.inventory();
+        let bucket = buckets["s3/bucket"].first().expect("the stack has a bucket");
+        let client = aws_sdk_s3::Client::new(&self.context.clients.aws);
+        let put = client.put_object().bucket(bucket).key(key).send().await;
+        put.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Everything that is in the account: ids by kind.

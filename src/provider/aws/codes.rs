@@ -15,6 +15,8 @@ pub fn classify(code: &str, message: &str) -> Class {
         {
             Class::Propagating
         }
+        // EKS has one code for a name that is taken and for a thing that is busy.
+        "ResourceInUseException" if message.contains("already") => Class::Exists,
         // EKS says this of a cluster that is not there.
         "ClientException" if message.starts_with("No cluster found") => Class::NotFound,
         // SQS and KMS wait out what was just deleted or is still changing.
@@ -157,6 +159,7 @@ mod tests {
             ("RequestLimitExceeded", "", Class::Throttled),
             ("DependencyViolation", "", Class::InUse),
             ("ResourceInUseException", "", Class::InUse),
+            ("ResourceInUseException", "Addon already exists.", Class::Exists),
             ("ConcurrentModificationException", "", Class::InUse),
             ("AWS.SimpleQueueService.QueueDeletedRecently", "", Class::InUse),
             ("VpcLimitExceeded", "", Class::Quota),

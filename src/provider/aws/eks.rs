@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
-use aws_sdk_eks::types::AccessScope;
-use aws_sdk_eks::types::AccessScopeType;
 use aws_sdk_eks::types::AddonPodIdentityAssociations;
 use aws_sdk_eks::types::AddonStatus;
 use aws_sdk_eks::types::AmiTypes;
@@ -13,21 +11,19 @@ use aws_sdk_eks::types::CapacityTypes;
 use aws_sdk_eks::types::ClusterStatus;
 use aws_sdk_eks::types::CreateAccessConfigRequest;
 use aws_sdk_eks::types::EncryptionConfig;
-use aws_sdk_eks::types::LaunchTemplateSpecification;
 use aws_sdk_eks::types::LogSetup;
 use aws_sdk_eks::types::LogType;
 use aws_sdk_eks::types::Logging;
-use aws_sdk_eks::types::NodegroupScalingConfig;
 use aws_sdk_eks::types::NodegroupStatus;
 use aws_sdk_eks::types::Provider;
 use aws_sdk_eks::types::ResolveConflicts;
 use aws_sdk_eks::types::VpcConfigRequest;
 
 use crate::apply::walk::Ready;
-use crate::plan::Action;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
 use crate::provider::aws::Scope;
+use crate::provider::aws::change;
 use crate::provider::aws::codes;
 use crate::provider::aws::ec2;
 use crate::provider::aws::fields;
@@ -35,7 +31,6 @@ use crate::provider::aws::found;
 use crate::provider::aws::is_change;
 use crate::provider::error::Class;
 use crate::provider::error::ProviderError;
-use crate::resource::diff::Change;
 use crate::resource::id::ResourceId;
 use crate::resource::kind::Kind;
 use crate::resource::observed::Observed;
@@ -70,14 +65,6 @@ fn if_there<T>(answer: Result<T, ProviderError>) -> Result<Option<T>, ProviderEr
         Ok(answer) => Ok(Some(answer)),
         Err(error) if error.class == Class::NotFound => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// A create that says "exists" was ours when a call before it got no answer; whose it is, the next look tells.
-fn made<T>(answer: Result<T, ProviderError>) -> Result<(), ProviderError> {
-    match answer {
-        Err(error) if error.code == "ResourceInUseException" && error.source.to_string().contains("already") => Ok(()),
-        other => other.map(drop),
     }
 }
 
@@ -174,20 +161,10 @@ async fn security_group_tags(aws: &Aws, group: &str) -> Result<BTreeMap<String, 
 
 pub(super) async fn ensure_cluster(aws: &Aws, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {
     let spec: Cluster = fields(ready)?;
-    if existing.is_none() {
-        return create_cluster(aws, ready, &spec).await;
+    match existing {
+        None => create_cluster(aws, ready, &spec).await,
+        Some(_) => change::cluster(aws, ready, &spec).await,
     }
-    // EKS refuses an update that changes nothing.
-    match &ready.step.action {
-        Action::Update { changes } if changes.iter().any(is_of_endpoint) => {
-            update_cluster(aws, &ready.step.desired.name, &spec).await
-        }
-        _ => Ok(()),
-    }
-}
-
-fn is_of_endpoint(change: &Change) -> bool {
-    change.path.starts_with("private_endpoint") || change.path.starts_with("public_from")
 }
 
 /// What can only be said once EKS has made it: tags on the cluster's own security group.
@@ -217,13 +194,15 @@ async fn create_cluster(aws: &Aws, ready: &Ready, spec: &Cluster) -> Result<(), 
         .resources_vpc_config(network)
         .access_config(access)
         .set_encryption_config((!spec.key.is_empty()).then(|| vec![encryption(&spec.key)]))
-        .logging(logging(&spec.log_types, true))
+        .logging(logging(&spec.log_types))
         .bootstrap_self_managed_addons(false)
         .client_request_token(&ready.token)
         .set_tags(Some(owned(aws, ready)))
         .send()
         .await;
-    made(created.map_err(|error| codes::error("eks CreateCluster", error)))
+    created
+        .map(drop)
+        .map_err(|error| codes::error("eks CreateCluster", error))
 }
 
 #[expect(
@@ -238,28 +217,11 @@ fn encryption(key: &str) -> EncryptionConfig {
         .build()
 }
 
-fn logging(types: &[String], enabled: bool) -> Logging {
+fn logging(types: &[String]) -> Logging {
     let types = types.iter().map(|kind| LogType::from(kind.as_str())).collect();
     Logging::builder()
-        .cluster_logging(LogSetup::builder().set_types(Some(types)).enabled(enabled).build())
+        .cluster_logging(LogSetup::builder().set_types(Some(types)).enabled(true).build())
         .build()
-}
-
-async fn update_cluster(aws: &Aws, name: &str, spec: &Cluster) -> Result<(), ProviderError> {
-    let network = VpcConfigRequest::builder()
-        .endpoint_private_access(spec.private_endpoint)
-        .endpoint_public_access(!spec.public_from.is_empty())
-        .set_public_access_cidrs(Some(spec.public_from.clone()).filter(|from| !from.is_empty()))
-        .build();
-    let updated = aws
-        .eks
-        .update_cluster_config()
-        .name(name)
-        .resources_vpc_config(network)
-        .send()
-        .await;
-    updated.map_err(|error| codes::error("eks UpdateClusterConfig", error))?;
-    Ok(())
 }
 
 pub(super) async fn delete_cluster(aws: &Aws, name: &str) -> Result<(), ProviderError> {
@@ -271,12 +233,21 @@ pub(super) async fn delete_cluster(aws: &Aws, name: &str) -> Result<(), Provider
 
 pub(super) async fn observe_access_entries(aws: &Aws) -> Result<Vec<Observed>, ProviderError> {
     let cluster = &aws.owner.stack;
-    let entries = aws.eks.list_access_entries().cluster_name(cluster).send().await;
-    let Some(entries) = if_there(entries.map_err(|error| codes::error("eks ListAccessEntries", error)))? else {
-        return Ok(Vec::new());
-    };
+    let mut pages = aws
+        .eks
+        .list_access_entries()
+        .cluster_name(cluster)
+        .into_paginator()
+        .send();
+    let mut principals = Vec::new();
+    while let Some(page) = pages.next().await {
+        let Some(page) = if_there(page.map_err(|error| codes::error("eks ListAccessEntries", error)))? else {
+            return Ok(Vec::new());
+        };
+        principals.extend(page.access_entries.unwrap_or_default());
+    }
     let mut observed = Vec::new();
-    for principal in entries.access_entries() {
+    for principal in &principals {
         let answer = aws
             .eks
             .describe_access_entry()
@@ -291,20 +262,13 @@ pub(super) async fn observe_access_entries(aws: &Aws) -> Result<Vec<Observed>, P
         let Some(id) = owner_of(aws, entry.tags()) else {
             continue;
         };
-        let policies = aws
-            .eks
-            .list_associated_access_policies()
-            .cluster_name(cluster)
-            .principal_arn(principal)
-            .send();
-        let policies = policies
-            .await
-            .map_err(|error| codes::error("eks ListAssociatedAccessPolicies", error))?;
-        let policies: Vec<String> = policies
-            .associated_access_policies()
-            .iter()
-            .filter_map(|policy| policy.policy_arn().map(str::to_owned))
-            .collect();
+        let associated = aws.eks.list_associated_access_policies().cluster_name(cluster);
+        let mut associated = associated.principal_arn(principal).into_paginator().items().send();
+        let mut policies = Vec::new();
+        while let Some(policy) = associated.next().await {
+            let policy = policy.map_err(|error| codes::error("eks ListAssociatedAccessPolicies", error))?;
+            policies.extend(policy.policy_arn);
+        }
         let spec = AccessEntry {
             cluster: cluster.clone(),
             principal: principal.clone(),
@@ -326,30 +290,22 @@ pub(super) async fn ensure_access_entry(
     existing: Option<&Given>,
 ) -> Result<(), ProviderError> {
     let spec: AccessEntry = fields(ready)?;
-    if existing.is_none() {
-        let created = aws
-            .eks
-            .create_access_entry()
-            .cluster_name(&spec.cluster)
-            .principal_arn(&spec.principal)
-            .r#type(&spec.entry_type)
-            .client_request_token(&ready.token)
-            .set_tags(Some(owned(aws, ready)))
-            .send()
-            .await;
-        made(created.map_err(|error| codes::error("eks CreateAccessEntry", error)))?;
+    if existing.is_some() {
+        return change::access_entry(aws, ready, &spec).await;
     }
+    let created = aws
+        .eks
+        .create_access_entry()
+        .cluster_name(&spec.cluster)
+        .principal_arn(&spec.principal)
+        .r#type(&spec.entry_type)
+        .client_request_token(&ready.token)
+        .set_tags(Some(owned(aws, ready)))
+        .send()
+        .await;
+    created.map_err(|error| codes::error("eks CreateAccessEntry", error))?;
     for policy in &spec.policies {
-        let associated = aws
-            .eks
-            .associate_access_policy()
-            .cluster_name(&spec.cluster)
-            .principal_arn(&spec.principal)
-            .policy_arn(policy)
-            .access_scope(AccessScope::builder().r#type(AccessScopeType::Cluster).build())
-            .send()
-            .await;
-        associated.map_err(|error| codes::error("eks AssociateAccessPolicy", error))?;
+        change::associate(aws, &spec, policy).await?;
     }
     Ok(())
 }
@@ -432,18 +388,16 @@ pub(super) async fn ensure_pod_identity(
         .set_tags(Some(owned(aws, ready)))
         .send()
         .await;
-    made(created.map_err(|error| codes::error("eks CreatePodIdentityAssociation", error)))
+    created
+        .map(drop)
+        .map_err(|error| codes::error("eks CreatePodIdentityAssociation", error))
 }
 
 pub(super) async fn observe_addons(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
     let cluster = &aws.owner.stack;
     let names = match scope {
         Scope::Named(name) => vec![name.to_owned()],
-        Scope::All => {
-            let addons = aws.eks.list_addons().cluster_name(cluster).send().await;
-            let addons = if_there(addons.map_err(|error| codes::error("eks ListAddons", error)))?;
-            addons.map(|addons| addons.addons().to_vec()).unwrap_or_default()
-        }
+        Scope::All => addon_names(aws).await?,
     };
     let mut observed = Vec::new();
     for name in &names {
@@ -462,7 +416,8 @@ pub(super) async fn observe_addons(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Ob
             continue;
         };
         let readiness = match addon.status() {
-            Some(AddonStatus::Active | AddonStatus::Updating) => Readiness::Ready,
+            // After an update that failed it goes on as it was; its version shows that.
+            Some(AddonStatus::Active | AddonStatus::Updating | AddonStatus::UpdateFailed) => Readiness::Ready,
             Some(AddonStatus::CreateFailed | AddonStatus::DeleteFailed) => {
                 let issues = addon.health().map(|health| health.issues()).unwrap_or_default();
                 let first = issues.first().and_then(|issue| issue.message());
@@ -482,10 +437,28 @@ pub(super) async fn observe_addons(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Ob
     Ok(observed)
 }
 
+/// The names of the cluster's add-ons.
+async fn addon_names(aws: &Aws) -> Result<Vec<String>, ProviderError> {
+    let mut pages = aws
+        .eks
+        .list_addons()
+        .cluster_name(&aws.owner.stack)
+        .into_paginator()
+        .send();
+    let mut names = Vec::new();
+    while let Some(page) = pages.next().await {
+        let Some(page) = if_there(page.map_err(|error| codes::error("eks ListAddons", error)))? else {
+            return Ok(Vec::new());
+        };
+        names.extend(page.addons.unwrap_or_default());
+    }
+    Ok(names)
+}
+
 pub(super) async fn ensure_addon(aws: &Aws, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {
     let spec: Addon = fields(ready)?;
-    if existing.is_some() {
-        return Ok(());
+    if let Some(given) = existing {
+        return change::addon(aws, ready, &spec, given).await;
     }
     let version = if spec.version.is_empty() {
         newest(aws, ready).await?
@@ -511,7 +484,9 @@ pub(super) async fn ensure_addon(aws: &Aws, ready: &Ready, existing: Option<&Giv
         .set_tags(Some(owned(aws, ready)))
         .send()
         .await;
-    made(created.map_err(|error| codes::error("eks CreateAddon", error)))
+    created
+        .map(drop)
+        .map_err(|error| codes::error("eks CreateAddon", error))
 }
 
 /// The newest version of an add-on for the cluster's Kubernetes.
@@ -568,11 +543,7 @@ pub(super) async fn observe_node_groups(aws: &Aws, scope: Scope<'_>) -> Result<V
     let cluster = &aws.owner.stack;
     let names = match scope {
         Scope::Named(name) => vec![name.to_owned()],
-        Scope::All => {
-            let groups = aws.eks.list_nodegroups().cluster_name(cluster).send().await;
-            let groups = if_there(groups.map_err(|error| codes::error("eks ListNodegroups", error)))?;
-            groups.map(|groups| groups.nodegroups().to_vec()).unwrap_or_default()
-        }
+        Scope::All => node_group_names(aws).await?,
     };
     let mut observed = Vec::new();
     for name in &names {
@@ -591,8 +562,9 @@ pub(super) async fn observe_node_groups(aws: &Aws, scope: Scope<'_>) -> Result<V
             continue;
         };
         let readiness = match group.status() {
-            Some(NodegroupStatus::Active | NodegroupStatus::Updating) => Readiness::Ready,
-            Some(NodegroupStatus::CreateFailed | NodegroupStatus::DeleteFailed | NodegroupStatus::Degraded) => {
+            // One that is degraded has nodes, and EKS mends it.
+            Some(NodegroupStatus::Active | NodegroupStatus::Updating | NodegroupStatus::Degraded) => Readiness::Ready,
+            Some(NodegroupStatus::CreateFailed | NodegroupStatus::DeleteFailed) => {
                 let issues = group.health().map(|health| health.issues()).unwrap_or_default();
                 let first = issues.first().and_then(|issue| issue.message());
                 Readiness::Failed(first.unwrap_or("no reason given").to_owned())
@@ -601,7 +573,8 @@ pub(super) async fn observe_node_groups(aws: &Aws, scope: Scope<'_>) -> Result<V
             status => Readiness::Waiting(status.map_or("creating", NodegroupStatus::as_str).to_lowercase()),
         };
         let labels = group.labels().into_iter().flatten();
-        let template = group.launch_template().and_then(|template| template.id());
+        let template = group.launch_template();
+        let of_template = |part: Option<&str>| part.unwrap_or_default().to_owned();
         let spec = NodeGroup {
             cluster: cluster.clone(),
             role: group.node_role().unwrap_or_default().to_owned(),
@@ -616,41 +589,40 @@ pub(super) async fn observe_node_groups(aws: &Aws, scope: Scope<'_>) -> Result<V
                 .and_then(|scaling| scaling.desired_size())
                 .unwrap_or_default(),
             labels: labels.map(|(key, value)| (key.clone(), value.clone())).collect(),
-            launch_template: template.unwrap_or_default().to_owned(),
+            launch_template: of_template(template.and_then(|template| template.id())),
+            launch_template_version: of_template(template.and_then(|template| template.version())),
         };
-        let given = BTreeMap::from([("name".to_owned(), name.clone())]);
+        let release = group.release_version().unwrap_or_default().to_owned();
+        let given = BTreeMap::from([("name".to_owned(), name.clone()), ("release".to_owned(), release)]);
         observed.push(found(id, Kind::NodeGroup, &spec, given, readiness));
     }
     Ok(observed)
 }
 
+/// The names of the cluster's node groups.
+async fn node_group_names(aws: &Aws) -> Result<Vec<String>, ProviderError> {
+    let mut pages = aws
+        .eks
+        .list_nodegroups()
+        .cluster_name(&aws.owner.stack)
+        .into_paginator()
+        .send();
+    let mut names = Vec::new();
+    while let Some(page) = pages.next().await {
+        let Some(page) = if_there(page.map_err(|error| codes::error("eks ListNodegroups", error)))? else {
+            return Ok(Vec::new());
+        };
+        names.extend(page.nodegroups.unwrap_or_default());
+    }
+    Ok(names)
+}
+
 pub(super) async fn ensure_node_group(aws: &Aws, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {
     let spec: NodeGroup = fields(ready)?;
     let name = &ready.step.desired.name;
-    let scaling = NodegroupScalingConfig::builder()
-        .min_size(spec.count)
-        .max_size(spec.count)
-        .desired_size(spec.count)
-        .build();
-    if existing.is_some() {
-        if !is_change(ready) {
-            return Ok(());
-        }
-        let updated = aws
-            .eks
-            .update_nodegroup_config()
-            .cluster_name(&spec.cluster)
-            .nodegroup_name(name);
-        let updated = updated
-            .scaling_config(scaling)
-            .client_request_token(&ready.token)
-            .send()
-            .await;
-        return updated
-            .map(drop)
-            .map_err(|error| codes::error("eks UpdateNodegroupConfig", error));
+    if let Some(given) = existing {
+        return change::node_group(aws, ready, &spec, given).await;
     }
-    let template = LaunchTemplateSpecification::builder().id(&spec.launch_template).build();
     let created = aws
         .eks
         .create_nodegroup()
@@ -661,14 +633,16 @@ pub(super) async fn ensure_node_group(aws: &Aws, ready: &Ready, existing: Option
         .set_instance_types(Some(spec.types.clone()))
         .capacity_type(CapacityTypes::from(spec.capacity.as_str()))
         .ami_type(AmiTypes::from(spec.ami_type.as_str()))
-        .scaling_config(scaling)
+        .scaling_config(change::scaling(spec.count))
         .set_labels(Some(spec.labels.clone().into_iter().collect()))
-        .set_launch_template((!spec.launch_template.is_empty()).then_some(template))
+        .set_launch_template((!spec.launch_template.is_empty()).then(|| change::template(&spec)))
         .client_request_token(&ready.token)
         .set_tags(Some(owned(aws, ready)))
         .send()
         .await;
-    made(created.map_err(|error| codes::error("eks CreateNodegroup", error)))
+    created
+        .map(drop)
+        .map_err(|error| codes::error("eks CreateNodegroup", error))
 }
 
 pub(super) async fn delete_node_group(aws: &Aws, name: &str) -> Result<(), ProviderError> {

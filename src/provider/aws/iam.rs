@@ -97,13 +97,25 @@ async fn attached(aws: &Aws, role: &str) -> Result<BTreeSet<String>, ProviderErr
 }
 
 async fn inline(aws: &Aws, role: &str) -> Result<BTreeMap<String, Value>, ProviderError> {
-    let names = aws.iam.list_role_policies().role_name(role).send().await;
-    let names = names.map_err(|error| codes::error("iam ListRolePolicies", error))?;
+    let mut names = aws
+        .iam
+        .list_role_policies()
+        .role_name(role)
+        .into_paginator()
+        .items()
+        .send();
     let mut inline = BTreeMap::new();
-    for name in names.policy_names() {
-        let policy = aws.iam.get_role_policy().role_name(role).policy_name(name).send().await;
+    while let Some(name) = names.next().await {
+        let name = name.map_err(|error| codes::error("iam ListRolePolicies", error))?;
+        let policy = aws
+            .iam
+            .get_role_policy()
+            .role_name(role)
+            .policy_name(&name)
+            .send()
+            .await;
         let policy = policy.map_err(|error| codes::error("iam GetRolePolicy", error))?;
-        inline.insert(name.clone(), document(policy.policy_document())?);
+        inline.insert(name, document(policy.policy_document())?);
     }
     Ok(inline)
 }
@@ -135,6 +147,18 @@ pub(super) async fn ensure_role(aws: &Aws, ready: &Ready, existing: Option<&Give
         updated
             .await
             .map_err(|error| codes::error("iam UpdateAssumeRolePolicy", error))?;
+        let described = aws.iam.update_role().role_name(name).description(&spec.description);
+        let described = described.send().await;
+        described.map_err(|error| codes::error("iam UpdateRole", error))?;
+        for policy in inline(aws, name)
+            .await?
+            .keys()
+            .filter(|name| !spec.inline.contains_key(*name))
+        {
+            let deleted = aws.iam.delete_role_policy().role_name(name).policy_name(policy);
+            let deleted = deleted.send().await;
+            deleted.map_err(|error| codes::error("iam DeleteRolePolicy", error))?;
+        }
     }
     let wanted: BTreeSet<String> = spec.policies.iter().cloned().collect();
     let is = if existing.is_some() {
@@ -306,7 +330,8 @@ pub(super) async fn ensure_policy(aws: &Aws, ready: &Ready, existing: Option<&Gi
         .send()
         .await;
     if let Err(error) = created.map_err(|error| codes::error("iam CreatePolicy", error)) {
-        let arn = format!("arn:aws:iam::{}:policy{}{name}", aws.place.account, spec.path);
+        let (partition, account) = (aws.place.partition(), &aws.place.account);
+        let arn = format!("arn:{partition}:iam::{account}:policy{}{name}", spec.path);
         adopt(error, observe_policy(aws, &arn).await?.is_some())?;
     }
     Ok(())

@@ -39,15 +39,10 @@ impl Aws {
             buckets(config, stack).boxed(),
         ]);
         let tagged = tagged.await?.into_iter().flatten();
-        let found: BTreeSet<String> = tagged.filter_map(|tags| instance_of(&tags, stack)).collect();
+        let region = config.region().map(AsRef::as_ref).unwrap_or_default();
+        let found: BTreeSet<String> = tagged.filter_map(|tags| tags::instance(&tags, stack, region)).collect();
         Ok(found.into_iter().collect())
     }
-}
-
-fn instance_of(tags: &Tags, stack: &str) -> Option<String> {
-    (tags.get(tags::STACK)? == stack)
-        .then(|| tags.get(tags::INSTANCE).cloned())
-        .flatten()
 }
 
 /// The answer; none when the thing is gone since it was listed, or is another's who lets nobody look.
@@ -63,7 +58,7 @@ async fn in_ec2(config: &SdkConfig) -> Result<Vec<Tags>, ProviderError> {
     let question = aws_sdk_ec2::Client::new(config)
         .describe_tags()
         .filters(ec2::filter_any("resource-type", &FIRST_IN_EC2))
-        .filters(ec2::filter_any("key", &[tags::STACK, tags::INSTANCE]));
+        .filters(ec2::filter_any("key", &[tags::STACK, tags::INSTANCE, tags::REGION]));
     let mut pages = question.into_paginator().items().send();
     let mut resources: BTreeMap<String, Tags> = BTreeMap::new();
     while let Some(tag) = pages.next().await {
@@ -191,7 +186,10 @@ async fn buckets(config: &SdkConfig, stack: &str) -> Result<Vec<Tags>, ProviderE
     let client = aws_sdk_s3::Client::new(config);
     // A bucket's name begins with as much of the stack's as fits; its tags then tell.
     let prefix: String = stack.chars().take(SURE_IN_BUCKETS).collect();
-    let mut pages = client.list_buckets().prefix(prefix).into_paginator().send();
+    // Every region lists all buckets of the account, and answers for its own only.
+    let here = config.region().map(ToString::to_string);
+    let question = client.list_buckets().prefix(prefix).set_bucket_region(here);
+    let mut pages = question.into_paginator().send();
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| codes::error("s3 ListBuckets", error))?;

@@ -11,6 +11,7 @@ pub mod tags;
 
 mod address;
 mod bucket;
+mod change;
 mod ec2;
 mod eks;
 pub mod iam;
@@ -31,6 +32,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use futures::StreamExt;
+use futures::TryStreamExt;
+use futures::stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tubectl_clock::Clock;
@@ -54,6 +58,9 @@ const CONVERGES_WITHIN: Duration = Duration::from_secs(180);
 
 /// For how long what was made just now may be missing from an answer: EC2 and IAM agree within two seconds or so.
 pub const SEEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How many questions about the resources of one kind are under way at once: more would only be throttled.
+const QUESTIONS: usize = 8;
 
 /// How long to pause before asking again after such an error.
 const CONVERGENCE_PAUSE: Duration = Duration::from_secs(2);
@@ -113,6 +120,11 @@ impl Scope<'_> {
 pub(crate) type Given = BTreeMap<String, String>;
 
 impl Place {
+    /// The part of AWS that the account is in, as ARNs name it.
+    pub fn partition(&self) -> &str {
+        self.caller.split(':').nth(1).unwrap_or("aws")
+    }
+
     /// Asks who calls and which zones there are.
     pub async fn ask(config: &SdkConfig) -> Result<Self, ProviderError> {
         let identity = aws_sdk_sts::Client::new(config)
@@ -134,10 +146,15 @@ impl Place {
             .filter_map(|zone| zone.zone_name().map(str::to_owned))
             .collect();
         zones.sort();
+        let region = config.region().map(ToString::to_string);
+        let (Some(account), Some(caller), Some(region)) = (identity.account(), identity.arn(), region) else {
+            let words = "an account, a caller or a region is missing, and names are made of them";
+            return Err(ProviderError::found("asking where we are", words));
+        };
         Ok(Self {
-            account: identity.account().unwrap_or_default().to_owned(),
-            region: config.region().map(ToString::to_string).unwrap_or_default(),
-            caller: identity.arn().unwrap_or_default().to_owned(),
+            account: account.to_owned(),
+            region,
+            caller: caller.to_owned(),
             zones,
         })
     }
@@ -174,7 +191,10 @@ impl Aws {
     pub async fn perform(&self, ready: &Ready, mut told: impl FnMut(&str)) -> Result<Given, ProviderError> {
         let desired = &ready.step.desired;
         match ready.step.action {
-            Action::Create | Action::Replace { .. } => self.converge(ready, None).await?,
+            Action::Create | Action::Replace { .. } => {
+                self.clear(ready, &mut told).await?;
+                self.converge(ready, None).await?;
+            }
             Action::Update { .. } => {
                 // EKS takes no changes of what it still makes.
                 if matches!(desired.kind, Kind::Cluster | Kind::NodeGroup) {
@@ -194,6 +214,21 @@ impl Aws {
         Ok(given)
     }
 
+    /// Takes away what stands in the place of a resource that is to be made: what failed, and what is going already.
+    async fn clear(&self, ready: &Ready, mut told: impl FnMut(&str)) -> Result<(), ProviderError> {
+        let desired = &ready.step.desired;
+        if !ready.known.contains_key(&desired.id) {
+            return Ok(());
+        }
+        for found in self.observe_kind(desired.kind, Scope::Named(&desired.name)).await? {
+            let is_over = matches!(found.readiness, Readiness::Failed(_) | Readiness::Leaving);
+            if found.id == desired.id && is_over {
+                self.remove(&found, &mut told).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes or changes a resource, through errors that pass by themselves.
     async fn converge(&self, ready: &Ready, mut existing: Option<Given>) -> Result<(), ProviderError> {
         let begun = self.clock.now();
@@ -201,6 +236,14 @@ impl Aws {
             match Box::pin(self.ensure(ready, existing.as_ref())).await {
                 Err(error) if error.class.passes() && self.clock.since(begun) < CONVERGES_WITHIN => {
                     existing = self.look_after(&error, &ready.step.desired).await?;
+                }
+                // Ours when an answer got lost: then it is seen by its tags, in a moment at the latest.
+                Err(error) if error.class == Class::Exists && existing.is_none() => {
+                    existing = self.look(&ready.step.desired).await?.map(|observed| observed.outputs);
+                    if existing.is_none() && self.clock.since(begun) >= SEEN_WITHIN {
+                        return Err(error);
+                    }
+                    self.clock.sleep(CONVERGENCE_PAUSE).await;
                 }
                 outcome => return outcome,
             }
@@ -245,6 +288,15 @@ impl Aws {
                 error.to_string(),
             )),
         }
+    }
+
+    /// The fields of the step's resource as they are.
+    async fn current<T: DeserializeOwned>(&self, ready: &Ready) -> Result<T, ProviderError> {
+        let desired = &ready.step.desired;
+        let what = || format!("looking at `{}`", desired.id);
+        let found = self.look(desired).await?;
+        let found = found.ok_or_else(|| ProviderError::found(what(), "it is gone"))?;
+        serde_json::from_value(found.spec).map_err(|error| ProviderError::found(what(), error.to_string()))
     }
 
     /// One resource as it is; none when there is none.
@@ -316,6 +368,16 @@ impl Aws {
 /// Whether the step changes what is there. A resource that is found after its making got no answer is as it should be.
 fn is_change(ready: &Ready) -> bool {
     matches!(ready.step.action, Action::Update { .. })
+}
+
+/// Asks about each, several at once, and gives those that are ours, in the same order.
+async fn asked<T, F>(each: impl IntoIterator<Item = T>, about: impl Fn(T) -> F) -> Result<Vec<Observed>, ProviderError>
+where
+    F: Future<Output = Result<Option<Observed>, ProviderError>>,
+{
+    let questions: Vec<F> = each.into_iter().map(about).collect();
+    let answers: Vec<Option<Observed>> = stream::iter(questions).buffered(QUESTIONS).try_collect().await?;
+    Ok(answers.into_iter().flatten().collect())
 }
 
 /// The fields of a step, in the kind's own form.

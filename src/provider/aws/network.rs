@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::AttributeBooleanValue;
 use aws_sdk_ec2::types::NatGatewayState;
 use aws_sdk_ec2::types::ResourceType;
+use aws_sdk_ec2::types::Route;
+use aws_sdk_ec2::types::RouteTable as RouteTableThere;
 use aws_sdk_ec2::types::SubnetState;
 
 use crate::apply::walk::Ready;
@@ -124,10 +126,9 @@ pub(super) async fn observe_internet_gateways(aws: &Aws) -> Result<Vec<Observed>
             else {
                 continue;
             };
+            // One that an attempt made and did not come to attach belongs to no VPC yet.
             let attached = gateway.attachments().first().and_then(|attachment| attachment.vpc_id());
-            let spec = InternetGateway {
-                vpc: attached.unwrap_or_default().to_owned(),
-            };
+            let spec = serde_json::json!({"vpc": attached});
             let given = BTreeMap::from([("id".to_owned(), gateway_id.to_owned())]);
             observed.push(found(id, Kind::InternetGateway, &spec, given, Readiness::Ready));
         }
@@ -294,13 +295,6 @@ pub(super) async fn observe_route_tables(aws: &Aws) -> Result<Vec<Observed>, Pro
             else {
                 continue;
             };
-            let gateway = |route: &aws_sdk_ec2::types::Route| {
-                let target = route
-                    .nat_gateway_id()
-                    .or(route.gateway_id())
-                    .filter(|target| *target != "local")?;
-                Some((route.destination_cidr_block()?.to_owned(), target.to_owned()))
-            };
             let subnets: BTreeSet<String> = table
                 .associations()
                 .iter()
@@ -308,7 +302,7 @@ pub(super) async fn observe_route_tables(aws: &Aws) -> Result<Vec<Observed>, Pro
                 .collect();
             let spec = RouteTable {
                 vpc: table.vpc_id().unwrap_or_default().to_owned(),
-                routes: table.routes().iter().filter_map(gateway).collect(),
+                routes: table.routes().iter().filter_map(leads).collect(),
                 subnets: subnets.into_iter().collect(),
             };
             let given = BTreeMap::from([("id".to_owned(), table_id.to_owned())]);
@@ -328,30 +322,75 @@ pub(super) async fn ensure_route_table(
         Some(given) => given["id"].clone(),
         None => create_route_table(aws, ready, &spec).await?,
     };
+    let answer = aws.ec2.describe_route_tables().route_table_ids(&id).send().await;
+    let answer = answer.map_err(|error| codes::error("ec2 DescribeRouteTables", error))?;
+    let is = answer.route_tables().first();
     for (destination, target) in &spec.routes {
         route(aws, &id, destination, target).await?;
     }
-    let answer = aws.ec2.describe_route_tables().route_table_ids(&id).send().await;
-    let answer = answer.map_err(|error| codes::error("ec2 DescribeRouteTables", error))?;
-    let associated: BTreeSet<&str> = answer
-        .route_tables()
-        .iter()
-        .flat_map(|table| table.associations())
-        .filter_map(|association| association.subnet_id())
+    let leading = is.into_iter().flat_map(RouteTableThere::routes).filter_map(leads);
+    for (destination, _) in leading.filter(|(destination, _)| !spec.routes.contains_key(destination)) {
+        let deleted = aws.ec2.delete_route().route_table_id(&id);
+        let deleted = deleted.destination_cidr_block(destination).send().await;
+        deleted.map_err(|error| codes::error("ec2 DeleteRoute", error))?;
+    }
+    let associated: BTreeMap<&str, &str> = is
+        .into_iter()
+        .flat_map(RouteTableThere::associations)
+        .filter_map(|association| Some((association.subnet_id()?, association.route_table_association_id()?)))
         .collect();
     for subnet in spec
         .subnets
         .iter()
-        .filter(|subnet| !associated.contains(subnet.as_str()))
+        .filter(|subnet| !associated.contains_key(subnet.as_str()))
     {
-        let associate = aws
-            .ec2
-            .associate_route_table()
-            .route_table_id(&id)
-            .subnet_id(subnet)
+        associate(aws, &id, subnet).await?;
+    }
+    let left = associated
+        .iter()
+        .filter(|(subnet, _)| !spec.subnets.iter().any(|wanted| wanted == *subnet));
+    for (_, association) in left {
+        let freed = aws.ec2.disassociate_route_table().association_id(*association);
+        match freed
             .send()
-            .await;
-        associate.map_err(|error| codes::error("ec2 AssociateRouteTable", error))?;
+            .await
+            .map_err(|error| codes::error("ec2 DisassociateRouteTable", error))
+        {
+            // The table that the subnet belongs to now has taken it over.
+            Err(error) if error.class == Class::NotFound => {}
+            other => _ = other?,
+        }
+    }
+    Ok(())
+}
+
+/// Where a route of ours leads to; the one within the VPC is AWS's.
+fn leads(route: &Route) -> Option<(String, String)> {
+    let target = route.nat_gateway_id().or(route.gateway_id())?;
+    let destination = route.destination_cidr_block()?;
+    (target != "local").then(|| (destination.to_owned(), target.to_owned()))
+}
+
+/// Lets a subnet use the table; one that uses another moves at once, so that it is never without routes.
+async fn associate(aws: &Aws, table: &str, subnet: &str) -> Result<(), ProviderError> {
+    let associated = aws.ec2.associate_route_table().route_table_id(table);
+    let associated = associated.subnet_id(subnet).send().await;
+    match associated.map_err(|error| codes::error("ec2 AssociateRouteTable", error)) {
+        Err(error) if error.class == Class::Exists => {}
+        other => return other.map(drop),
+    }
+    let holding = aws.ec2.describe_route_tables();
+    let holding = holding
+        .filters(ec2::filter("association.subnet-id", subnet))
+        .send()
+        .await;
+    let holding = holding.map_err(|error| codes::error("ec2 DescribeRouteTables", error))?;
+    let associations = holding.route_tables().iter().flat_map(RouteTableThere::associations);
+    let held = associations.filter(|association| association.subnet_id() == Some(subnet));
+    for association in held.filter_map(|association| association.route_table_association_id()) {
+        let moved = aws.ec2.replace_route_table_association().association_id(association);
+        let moved = moved.route_table_id(table).send().await;
+        moved.map_err(|error| codes::error("ec2 ReplaceRouteTableAssociation", error))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::apply::walk::Ready;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
 use crate::provider::aws::Scope;
+use crate::provider::aws::asked;
 use crate::provider::aws::codes;
 use crate::provider::aws::fields;
 use crate::provider::aws::found;
@@ -29,19 +30,16 @@ pub(super) async fn observe(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>
     }
     // Only queues whose name says the stack's can be ours; the tags then tell.
     let suffix = format!("-{}", aws.owner.instance);
-    let mut observed = Vec::new();
     let is_wanted = |url: &str| url.ends_with(&suffix) && scope.covers(url.rsplit('/').next().unwrap_or(url));
-    for url in urls.iter().filter(|url| is_wanted(url)) {
-        observed.extend(observe_queue(aws, url).await?);
-    }
-    Ok(observed)
+    let named = urls.into_iter().filter(|url| is_wanted(url));
+    asked(named, |url| observe_queue(aws, url)).await
 }
 
-async fn observe_queue(aws: &Aws, url: &str) -> Result<Option<Observed>, ProviderError> {
+async fn observe_queue(aws: &Aws, url: String) -> Result<Option<Observed>, ProviderError> {
     let tags = match aws
         .sqs
         .list_queue_tags()
-        .queue_url(url)
+        .queue_url(&url)
         .send()
         .await
         .map_err(|error| codes::error("sqs ListQueueTags", error))
@@ -62,7 +60,7 @@ async fn observe_queue(aws: &Aws, url: &str) -> Result<Option<Observed>, Provide
     let attributes = aws
         .sqs
         .get_queue_attributes()
-        .queue_url(url)
+        .queue_url(&url)
         .attribute_names(QueueAttributeName::All)
         .send()
         .await;
@@ -84,8 +82,8 @@ async fn observe_queue(aws: &Aws, url: &str) -> Result<Option<Observed>, Provide
     };
     let given = BTreeMap::from([
         ("arn".to_owned(), attribute(QueueAttributeName::QueueArn)),
-        ("url".to_owned(), url.to_owned()),
         ("name".to_owned(), url.rsplit('/').next().unwrap_or_default().to_owned()),
+        ("url".to_owned(), url),
     ]);
     Ok(Some(found(id, Kind::Queue, &spec, given, Readiness::Ready)))
 }

@@ -26,9 +26,6 @@ use crate::resource::kind::Kind;
 use crate::resource::observed::Observed;
 use crate::resource::observed::Readiness;
 
-/// How long AWS keeps a key after its deletion was asked for: the shortest time it allows.
-pub(crate) const KEY_DAYS: i32 = 7;
-
 impl Aws {
     /// Takes away one resource, with all that hangs on it, and waits until it is gone.
     pub async fn remove(&self, observed: &Observed, told: impl FnMut(&str)) -> Result<(), ProviderError> {
@@ -87,7 +84,7 @@ impl Aws {
             Kind::RouteTable => leftovers::network::delete_route_table(self, given("id")?).await,
             Kind::SecurityGroup => security_group::delete(self, given("id")?).await,
             Kind::LaunchTemplate => launch_template::delete(self, given("id")?).await,
-            Kind::Key => key::delete(self, given("id")?, KEY_DAYS).await,
+            Kind::Key => key::delete(self, given("id")?).await,
             Kind::LogGroup => log_group::delete(self, named(":log-group:")?).await,
             Kind::Queue => queue::delete(self, given("url")?).await,
             Kind::Rule => rule::delete(self, named("rule/")?).await,

@@ -6,6 +6,7 @@ use crate::apply::walk::Ready;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
 use crate::provider::aws::Scope;
+use crate::provider::aws::asked;
 use crate::provider::aws::codes;
 use crate::provider::aws::fields;
 use crate::provider::aws::found;
@@ -16,47 +17,45 @@ use crate::resource::observed::Observed;
 use crate::resource::observed::Readiness;
 use aws_sdk_ecr::types::ImageScanningConfiguration;
 use aws_sdk_ecr::types::ImageTagMutability;
+use aws_sdk_ecr::types::Repository as Found;
 use aws_sdk_ecr::types::Tag;
 
 use crate::resource::spec::Repository;
 
 pub(super) async fn observe(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
-    let mut pages = aws.ecr.describe_repositories().into_paginator().send();
-    let mut observed = Vec::new();
+    let mut pages = aws.ecr.describe_repositories().into_paginator().items().send();
     let prefix = format!("{}/", aws.owner.stack);
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| codes::error("ecr DescribeRepositories", error))?;
-        let is_wanted = |name: &str| name.starts_with(&prefix) && scope.covers(name);
-        let named = page
-            .repositories()
-            .iter()
-            .filter(|found| found.repository_name().is_some_and(is_wanted));
-        for repository in named {
-            let arn = repository.repository_arn().unwrap_or_default().to_owned();
-            let tags = aws.ecr.list_tags_for_resource().resource_arn(&arn).send().await;
-            let tags = tags.map_err(|error| codes::error("ecr ListTagsForResource", error))?;
-            let tags = tags
-                .tags()
-                .iter()
-                .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
-                .collect();
-            let Some(id) = aws.owner.identify(&tags) else { continue };
-            let scanning = repository.image_scanning_configuration();
-            let spec = Repository {
-                scan_on_push: scanning.is_some_and(ImageScanningConfiguration::scan_on_push),
-                immutable_tags: repository.image_tag_mutability() == Some(&ImageTagMutability::Immutable),
-            };
-            let given = BTreeMap::from([
-                ("arn".to_owned(), arn),
-                (
-                    "uri".to_owned(),
-                    repository.repository_uri().unwrap_or_default().to_owned(),
-                ),
-            ]);
-            observed.push(found(id, Kind::Repository, &spec, given, Readiness::Ready));
+    let is_wanted = |name: &str| name.starts_with(&prefix) && scope.covers(name);
+    let mut named = Vec::new();
+    while let Some(repository) = pages.next().await {
+        let repository = repository.map_err(|error| codes::error("ecr DescribeRepositories", error))?;
+        if repository.repository_name().is_some_and(is_wanted) {
+            named.push(repository);
         }
     }
-    Ok(observed)
+    asked(named, |repository| observe_repository(aws, repository)).await
+}
+
+async fn observe_repository(aws: &Aws, repository: Found) -> Result<Option<Observed>, ProviderError> {
+    let arn = repository.repository_arn().unwrap_or_default().to_owned();
+    let tags = aws.ecr.list_tags_for_resource().resource_arn(&arn).send().await;
+    let tags = tags.map_err(|error| codes::error("ecr ListTagsForResource", error))?;
+    let tags = tags
+        .tags()
+        .iter()
+        .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
+        .collect();
+    let Some(id) = aws.owner.identify(&tags) else {
+        return Ok(None);
+    };
+    let scanning = repository.image_scanning_configuration();
+    let spec = Repository {
+        scan_on_push: scanning.is_some_and(ImageScanningConfiguration::scan_on_push),
+        immutable_tags: repository.image_tag_mutability() == Some(&ImageTagMutability::Immutable),
+    };
+    let uri = repository.repository_uri().unwrap_or_default().to_owned();
+    let given = BTreeMap::from([("arn".to_owned(), arn), ("uri".to_owned(), uri)]);
+    Ok(Some(found(id, Kind::Repository, &spec, given, Readiness::Ready)))
 }
 
 pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -> Result<(), ProviderError> {

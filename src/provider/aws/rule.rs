@@ -6,6 +6,7 @@ use crate::apply::walk::Ready;
 use crate::provider::aws::Aws;
 use crate::provider::aws::Given;
 use crate::provider::aws::Scope;
+use crate::provider::aws::asked;
 use crate::provider::aws::codes;
 use crate::provider::aws::fields;
 use crate::provider::aws::found;
@@ -14,6 +15,7 @@ use crate::provider::error::ProviderError;
 use crate::resource::kind::Kind;
 use crate::resource::observed::Observed;
 use crate::resource::observed::Readiness;
+use aws_sdk_eventbridge::types::Rule as Found;
 use aws_sdk_eventbridge::types::Tag;
 use aws_sdk_eventbridge::types::Target;
 use serde_json::Value;
@@ -24,7 +26,7 @@ use crate::resource::spec::Rule;
 const TARGET: &str = "queue";
 
 pub(super) async fn observe(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>, ProviderError> {
-    let mut observed = Vec::new();
+    let mut named = Vec::new();
     let mut next = None;
     loop {
         let page = aws
@@ -35,37 +37,39 @@ pub(super) async fn observe(aws: &Aws, scope: Scope<'_>) -> Result<Vec<Observed>
             .send()
             .await;
         let page = page.map_err(|error| codes::error("events ListRules", error))?;
-        for rule in page.rules() {
-            let (name, arn) = (rule.name().unwrap_or_default(), rule.arn().unwrap_or_default());
-            if !scope.covers(name) {
-                continue;
-            }
-            let tags = aws.events.list_tags_for_resource().resource_arn(arn).send().await;
-            let tags = tags.map_err(|error| codes::error("events ListTagsForResource", error))?;
-            let tags = tags
-                .tags()
-                .iter()
-                .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
-                .collect();
-            let Some(id) = aws.owner.identify(&tags) else { continue };
-            let targets = targets(aws, name).await?;
-            let pattern = rule.event_pattern().and_then(|text| serde_json::from_str(text).ok());
-            let spec = Rule {
-                description: rule.description().unwrap_or_default().to_owned(),
-                pattern: pattern.unwrap_or(Value::Null),
-                target: targets
-                    .first()
-                    .map(|target| target.arn().to_owned())
-                    .unwrap_or_default(),
-            };
-            let given = BTreeMap::from([("arn".to_owned(), arn.to_owned())]);
-            observed.push(found(id, Kind::Rule, &spec, given, Readiness::Ready));
-        }
+        let is_wanted = |rule: &&Found| rule.name().is_some_and(|name| scope.covers(name));
+        named.extend(page.rules().iter().filter(is_wanted).cloned());
         next = page.next_token().map(str::to_owned);
         if next.is_none() {
-            return Ok(observed);
+            return asked(named, |rule| observe_rule(aws, rule)).await;
         }
     }
+}
+
+async fn observe_rule(aws: &Aws, rule: Found) -> Result<Option<Observed>, ProviderError> {
+    let (name, arn) = (rule.name().unwrap_or_default(), rule.arn().unwrap_or_default());
+    let tags = aws.events.list_tags_for_resource().resource_arn(arn).send().await;
+    let tags = tags.map_err(|error| codes::error("events ListTagsForResource", error))?;
+    let tags = tags
+        .tags()
+        .iter()
+        .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
+        .collect();
+    let Some(id) = aws.owner.identify(&tags) else {
+        return Ok(None);
+    };
+    let targets = targets(aws, name).await?;
+    let pattern = rule.event_pattern().and_then(|text| serde_json::from_str(text).ok());
+    let spec = Rule {
+        description: rule.description().unwrap_or_default().to_owned(),
+        pattern: pattern.unwrap_or(Value::Null),
+        target: targets
+            .first()
+            .map(|target| target.arn().to_owned())
+            .unwrap_or_default(),
+    };
+    let given = BTreeMap::from([("arn".to_owned(), arn.to_owned())]);
+    Ok(Some(found(id, Kind::Rule, &spec, given, Readiness::Ready)))
 }
 
 async fn targets(aws: &Aws, rule: &str) -> Result<Vec<Target>, ProviderError> {

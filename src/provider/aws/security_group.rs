@@ -65,6 +65,18 @@ pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -
     } else {
         BTreeSet::new()
     };
+    // First those that go: a rule with another description is the same rule to AWS.
+    for rule in is.difference(&wanted) {
+        let revoked = aws
+            .ec2
+            .revoke_security_group_ingress()
+            .group_id(&id)
+            .ip_permissions(permission(&id, rule));
+        revoked
+            .send()
+            .await
+            .map_err(|error| codes::error("ec2 RevokeSecurityGroupIngress", error))?;
+    }
     for rule in wanted.difference(&is) {
         let allowed = aws
             .ec2
@@ -79,17 +91,6 @@ pub(super) async fn ensure(aws: &Aws, ready: &Ready, existing: Option<&Given>) -
             Err(error) if error.class != Class::Exists => return Err(error),
             _ => {}
         }
-    }
-    for rule in is.difference(&wanted) {
-        let revoked = aws
-            .ec2
-            .revoke_security_group_ingress()
-            .group_id(&id)
-            .ip_permissions(permission(&id, rule));
-        revoked
-            .send()
-            .await
-            .map_err(|error| codes::error("ec2 RevokeSecurityGroupIngress", error))?;
     }
     if existing.is_some() {
         ec2::retag(aws, &id, &spec.tags).await?;

@@ -33,6 +33,7 @@ impl Buckets {
         for name in &self.names {
             let spec = spec::Bucket {
                 versioned: self.versioned,
+                closed: true,
             };
             expansion.resource(Kind::Bucket, name, site.bucket(name), spec);
             expansion.output(name, site.bucket(name), id(Kind::Bucket, name));

@@ -131,6 +131,7 @@ impl Cluster {
             count: i32::try_from(self.nodes.count).unwrap_or(i32::MAX),
             labels: self.nodes.labels.clone(),
             launch_template: later(Kind::LaunchTemplate, "base", "id"),
+            launch_template_version: later(Kind::LaunchTemplate, "base", "version"),
         };
         let group = expansion.resource(Kind::NodeGroup, "base", "base".to_owned(), group);
         group.needs.extend([cluster_id(), id(Kind::Role, "nodes")]);

@@ -11,7 +11,6 @@ use crate::provider::aws::leftovers::Thing;
 use crate::provider::aws::leftovers::identity::things;
 use crate::provider::aws::log_group;
 use crate::provider::aws::queue;
-use crate::provider::aws::remove;
 use crate::provider::aws::repository;
 use crate::provider::aws::rule;
 use crate::provider::error::ProviderError;
@@ -49,7 +48,7 @@ pub(crate) fn log_prefixes(cluster: &str) -> [String; 2] {
     ]
 }
 
-/// Log groups of the cluster, whoever made them: a late flush makes one again without any tag.
+/// Log groups of the cluster: a late flush makes one again without any tag. One that somebody else tagged stays.
 pub(crate) async fn log_groups(aws: &Aws, marks: &Marks) -> Result<Vec<Thing>, ProviderError> {
     let mut found = Vec::new();
     for prefix in marks.cluster.iter().flat_map(|cluster| log_prefixes(cluster)) {
@@ -57,7 +56,12 @@ pub(crate) async fn log_groups(aws: &Aws, marks: &Marks) -> Result<Vec<Thing>, P
         let mut pages = question.into_paginator().items().send();
         while let Some(group) = pages.next().await {
             let group = group.map_err(|error| codes::error("logs DescribeLogGroups", error))?;
-            let Some(name) = group.log_group_name() else { continue };
+            let (Some(name), Some(arn)) = (group.log_group_name(), group.arn()) else {
+                continue;
+            };
+            if !log_group::is_free(aws, arn.trim_end_matches(":*")).await? {
+                continue;
+            }
             found.push(Thing {
                 id: name.to_owned(),
                 name: name.to_owned(),
@@ -114,5 +118,5 @@ pub(crate) async fn delete_bucket(aws: &Aws, name: &str) -> Result<(), ProviderE
 }
 
 pub(crate) async fn delete_key(aws: &Aws, id: &str) -> Result<(), ProviderError> {
-    key::delete(aws, id, remove::KEY_DAYS).await
+    key::delete(aws, id).await
 }
