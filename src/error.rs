@@ -97,6 +97,21 @@ impl fmt::Display for Failure {
     }
 }
 
+/// An error and its causes in one line.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    text
+}
+
 /// The candidate that `word` was probably meant to be: the nearest one, if it is near at all.
 pub fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     let within = word.chars().count().div_ceil(3);

@@ -10,6 +10,8 @@ use serde_json::Value;
 use tubectl_clock::Clock;
 
 use crate::apply::cancel::Cancel;
+use crate::error::Hint;
+use crate::error::with_causes;
 use crate::event::EventKind;
 use crate::event::Events;
 use crate::graph::Graph;
@@ -46,6 +48,8 @@ pub struct Outcome {
     pub applied: BTreeSet<ResourceId>,
     /// What failed, and why.
     pub failed: BTreeMap<ResourceId, String>,
+    /// What to do about what failed, each once.
+    pub hints: BTreeSet<String>,
     /// What was not tried, and which failure stood before it.
     pub skipped: BTreeMap<ResourceId, ResourceId>,
     /// What was not started because the user stopped the run.
@@ -80,8 +84,9 @@ pub struct Tools<'a> {
 /// Does every step of the plan with `perform`, which gives the outputs of what it made.
 ///
 /// # Errors
-/// Only when the journal cannot be written: then nothing more is started. A failed step is part of the outcome.
-pub async fn walk<E: std::error::Error>(
+/// Only when the journal cannot be written: then nothing more is started, and what runs is finished. A failed step is part
+/// of the outcome.
+pub async fn walk<E: Hint>(
     plan: &Plan,
     graph: &Graph,
     tools: &Tools<'_>,
@@ -107,8 +112,9 @@ pub async fn walk<E: std::error::Error>(
         expected: remaining.values().copied().max().unwrap_or_default(),
     });
     let mut running = FuturesUnordered::new();
+    let mut unwritten = None;
     loop {
-        while running.len() < AT_ONCE && !tools.cancel.is_draining() {
+        while running.len() < AT_ONCE && unwritten.is_none() && !tools.cancel.is_draining() {
             let Some((_, id)) = ready.pop_first() else { break };
             let step = &plan.steps[id];
             running.push(attempt(
@@ -126,8 +132,10 @@ pub async fn walk<E: std::error::Error>(
             ended = running.next() => ended,
         };
         let Some((id, took, result)) = ended else { break };
-        match result? {
-            Ok(outputs) => {
+        match result {
+            // What runs was begun, and is worth its end.
+            Err(error) => unwritten = unwritten.or(Some(error)),
+            Ok(Ok(outputs)) => {
                 outcome.outputs.insert(id.clone(), outputs);
                 outcome.took.insert(id.clone(), took);
                 outcome.applied.insert(id.clone());
@@ -139,11 +147,15 @@ pub async fn walk<E: std::error::Error>(
                     }
                 }
             }
-            Err(error) => {
+            Ok(Err(Fault { error, hints })) => {
                 skip_branch(&id, &dependents, &mut outcome, tools.events);
                 outcome.failed.insert(id, error);
+                outcome.hints.extend(hints);
             }
         }
+    }
+    if let Some(error) = unwritten {
+        return Err(error);
     }
     let left = plan.work().map(|step| &step.desired.id).filter(|id| {
         !outcome.applied.contains(*id) && !outcome.failed.contains_key(*id) && !outcome.skipped.contains_key(*id)
@@ -159,13 +171,18 @@ fn expected(plan: &Plan, tools: &Tools<'_>, id: &ResourceId) -> Duration {
     }
 }
 
-type Attempt = (
-    ResourceId,
-    Duration,
-    Result<Result<BTreeMap<String, String>, String>, JournalError>,
-);
+/// Why a step failed, and what to do about it.
+struct Fault {
+    error: String,
+    hints: Vec<String>,
+}
 
-async fn attempt<E: std::error::Error>(
+/// What a step gave, or why it failed; the outer error is the journal's.
+type Written = Result<Result<BTreeMap<String, String>, Fault>, JournalError>;
+
+type Attempt = (ResourceId, Duration, Written);
+
+async fn attempt<E: Hint>(
     plan: &Plan,
     step: &Step,
     remaining: Duration,
@@ -190,29 +207,30 @@ async fn attempt<E: std::error::Error>(
     let took = tools.clock.since(begun);
     match &result {
         Ok(Ok(_)) => tools.events.emit(EventKind::Applied { id: id.clone(), took }),
-        Ok(Err(error)) => tools.events.emit(EventKind::Failed {
+        Ok(Err(fault)) => tools.events.emit(EventKind::Failed {
             id: id.clone(),
-            error: error.clone(),
+            error: fault.error.clone(),
         }),
         Err(_) => {}
     }
     (id, took, result)
 }
 
-async fn journalled<E: std::error::Error>(
+async fn journalled<E: Hint>(
     plan: &Plan,
     step: &Step,
     known: Outputs,
     tools: &Tools<'_>,
     perform: &impl AsyncFn(Ready) -> Result<BTreeMap<String, String>, E>,
-) -> Result<Result<BTreeMap<String, String>, String>, JournalError> {
+) -> Written {
     let id = &step.desired.id;
     let spec = unknown::resolve(&step.desired.spec, &known);
     let token = tools.journal.intend(id, verb(&step.action), &spec).await?;
     let begun = tools.clock.now();
     if let Some(error) = unresolved(&spec, plan) {
         tools.journal.failed(id, &error).await?;
-        return Ok(Err(error));
+        let hints = Vec::new();
+        return Ok(Err(Fault { error, hints }));
     }
     let ready = Ready {
         step: step.clone(),
@@ -226,9 +244,12 @@ async fn journalled<E: std::error::Error>(
             Ok(Ok(outputs))
         }
         Err(error) => {
-            let error = with_causes(&error);
-            tools.journal.failed(id, &error).await?;
-            Ok(Err(error))
+            let fault = Fault {
+                error: with_causes(&error),
+                hints: error.hints(),
+            };
+            tools.journal.failed(id, &fault.error).await?;
+            Ok(Err(fault))
         }
     }
 }
@@ -272,21 +293,6 @@ fn verb(action: &Action) -> &'static str {
     }
 }
 
-/// An error and its causes in one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let next_text = next.to_string();
-        if !text.contains(&next_text) {
-            text.push_str(": ");
-            text.push_str(&next_text);
-        }
-        cause = next.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
@@ -298,10 +304,17 @@ mod tests {
     use crate::plan;
     use crate::resource::desired::Desired;
     use crate::resource::kind::Kind;
+    use crate::state::store::Store;
 
     #[derive(Debug, thiserror::Error)]
     #[error("denied")]
     struct Denied;
+
+    impl Hint for Denied {
+        fn hints(&self) -> Vec<String> {
+            vec!["allow it".to_owned()]
+        }
+    }
 
     struct Run {
         started: Vec<(String, u64)>,
@@ -406,6 +419,7 @@ mod tests {
         )
         .await;
         assert_eq!(run.outcome.failed.values().collect::<Vec<_>>(), ["denied"]);
+        assert_eq!(run.outcome.hints.iter().collect::<Vec<_>>(), ["allow it"]);
         assert_eq!(run.outcome.skipped.len(), 2);
         assert!(run.outcome.applied.contains(&ResourceId::new("queue", "d")));
     }
@@ -444,5 +458,45 @@ mod tests {
         let run = run(&[("a", 5, &[]), ("b", 1, &["a"])], Cancel::default(), Some(2)).await;
         assert!(run.outcome.applied.contains(&ResourceId::new("queue", "a")));
         assert_eq!(run.outcome.unstarted.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_journal_that_fails_stops_what_comes_and_not_what_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = camino::Utf8Path::from_path(folder.path())
+            .unwrap()
+            .join("journal.jsonl");
+        let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
+        let queue = |name: &str| Desired::new(Kind::Queue, name, name, json!({}));
+        let short = ResourceId::new("queue", "short");
+        let desired = [queue("short"), queue("long"), queue("after").after([short.clone()])];
+        let graph = Graph::new(&desired).unwrap();
+        let plan = plan::plan(&graph, &desired, &[]).unwrap();
+        let (events, _listener) = Events::channel(clock);
+        let journal = Journal::open(Store::File(path.clone())).unwrap();
+        let (cancel, expected) = (Cancel::default(), |_: &ResourceId| Duration::ZERO);
+        let tools = Tools {
+            clock,
+            events: &events,
+            cancel: &cancel,
+            journal: &journal,
+            expected: &expected,
+        };
+        let ended = RefCell::new(Vec::new());
+        let perform = async |ready: Ready| {
+            let id = ready.step.desired.id;
+            if id == short {
+                // Where a folder stands, no line can be written.
+                std::fs::remove_file(&path).unwrap();
+                std::fs::create_dir(&path).unwrap();
+            } else {
+                clock.sleep(Duration::from_secs(5)).await;
+            }
+            ended.borrow_mut().push(id.to_string());
+            Ok::<_, Denied>(BTreeMap::new())
+        };
+        let error = walk(&plan, &graph, &tools, perform).await.unwrap_err();
+        assert!(matches!(error, JournalError::Store { .. }), "{error}");
+        assert_eq!(ended.into_inner(), ["queue/short", "queue/long"]);
     }
 }

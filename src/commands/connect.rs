@@ -132,6 +132,7 @@ pub struct Daemon {
     pub record: Record,
     /// The way to its world.
     pub connector: Connector,
+    lock: Utf8PathBuf,
 }
 
 /// What is known of a home's daemon.
@@ -150,6 +151,11 @@ const PORT: u16 = 4747;
 /// The files of a home's world.
 pub fn folder(home: &Utf8Path) -> Utf8PathBuf {
     home.join("world")
+}
+
+/// What the daemon has locked as long as it lives: the kernel takes the lock off a killed one.
+pub fn lock_path(home: &Utf8Path) -> Utf8PathBuf {
+    folder(home).join("daemon.lock")
 }
 
 /// Where the daemon says where it is.
@@ -220,6 +226,7 @@ pub async fn connect(
         cancel: Cancel::default(),
         home,
         pace,
+        fence: held.as_ref().map(Held::fence),
     };
     Ok(Connected {
         context,
@@ -281,7 +288,7 @@ async fn find(home: &Utf8Path) -> Result<Found, Failure> {
     let Ok(record) = serde_json::from_str::<Record>(&text) else {
         return Ok(Found::Stale(format!("{path} cannot be read")));
     };
-    let daemon = Daemon::at(record);
+    let daemon = Daemon::at(home, record);
     let pid = daemon.record.pid;
     match daemon.status().await {
         // The port may be another home's by now: the process tells.
@@ -331,11 +338,12 @@ fn spawn(home: &Utf8Path) -> std::io::Result<Child> {
 }
 
 impl Daemon {
-    fn at(record: Record) -> Self {
+    fn at(home: &Utf8Path, record: Record) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, record.port));
         Self {
             record,
             connector: Connector::to_daemon(address),
+            lock: lock_path(home),
         }
     }
 
@@ -413,13 +421,10 @@ impl Daemon {
         Ok(())
     }
 
+    /// Whether it still has its lock.
     fn is_alive(&self) -> bool {
-        let status = fs::read_to_string(format!("/proc/{}/stat", self.record.pid));
-        // A zombie holds nothing any more.
-        status.is_ok_and(|stat| {
-            let state = stat.rsplit_once(')').map_or("", |(_, rest)| rest.trim_start());
-            !state.starts_with('Z')
-        })
+        let lock = fs::File::open(&self.lock).map(|file| file.into_parts().0);
+        lock.is_ok_and(|lock| lock.try_lock().is_err())
     }
 }
 

@@ -7,6 +7,7 @@ use crate::apply::cancel::Cancel;
 use crate::clients::Clients;
 use crate::commands::connect::Pace;
 use crate::event::Events;
+use crate::state::lock::Fence;
 use crate::state::store::Store;
 
 /// What a command works with.
@@ -26,6 +27,8 @@ pub struct Context {
     pub home: Home,
     /// How fast time is to pass while something is changed.
     pub pace: Pace,
+    /// The lease under which something is changed; none where nobody else can come, or nothing is changed.
+    pub fence: Option<Fence>,
 }
 
 /// Where a command acts.

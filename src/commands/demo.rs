@@ -25,6 +25,7 @@ use crate::cost::estimate::Fixed;
 use crate::error::Failure;
 use crate::error::Kind as FailureKind;
 use crate::event::EventKind;
+use crate::show::ShowError;
 use crate::show::audience;
 use crate::show::director::Cues;
 use crate::show::director::Ending;
@@ -208,13 +209,26 @@ fn left() -> Failure {
 async fn page_answers(context: &Context, stage: &Stage) -> Result<String, Failure> {
     let begun = context.clock.now();
     loop {
-        match stage.page.config().await {
+        let error = match stage.page.config().await {
             Ok(config) => return Ok(config.model),
-            Err(error) if context.cancel.is_draining() || context.clock.since(begun) >= PAGE_WITHIN => {
-                return Err(Failure::yours(error));
-            }
-            Err(_) => context.clock.sleep(Duration::from_secs(5)).await,
+            Err(error) => error,
+        };
+        if context.clock.since(begun) >= PAGE_WITHIN {
+            return Err(Failure::yours(error));
         }
+        tokio::select! {
+            biased;
+            () = context.cancel.draining() => return Err(unanswered(error)),
+            () = context.clock.sleep(Duration::from_secs(5)) => {}
+        }
+    }
+}
+
+/// Stopped before the page answered for the first time.
+fn unanswered(error: ShowError) -> Failure {
+    Failure {
+        kind: FailureKind::Interrupted,
+        ..Failure::yours(error)
     }
 }
 

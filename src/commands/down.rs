@@ -112,18 +112,23 @@ pub fn verdict(context: &Context, report: &Report) -> Result<(), Failure> {
     if report.proof.is_clean() {
         return Ok(());
     }
-    if context.cancel.is_draining() {
+    let (kind, what, next) = if context.cancel.is_draining() {
         let what = "stopped before everything was taken away";
-        return Err(Failure::said(
-            FailureKind::Interrupted,
+        (FailureKind::Interrupted, what, "run it again: it goes on where it was")
+    } else if report.proof.left() == 0 {
+        let what = "nothing was found, and not everything could be looked for: see the table";
+        (FailureKind::Partial, what, "allow what was refused, and run it again")
+    } else {
+        let what = "everything was looked for, and something is left behind: see the table";
+        (
+            FailureKind::LeftBehind,
             what,
-            "run it again: it goes on where it was",
-        ));
+            "run it again, or remove what the table names",
+        )
+    };
+    let mut what = what.to_owned();
+    for blocked in &report.blocked {
+        what.push_str(&format!("\n  {} {}: {}", blocked.kind, blocked.name, blocked.why));
     }
-    let what = "everything was looked for, and something is left behind: see the table";
-    Err(Failure::said(
-        FailureKind::LeftBehind,
-        what,
-        "run it again, or remove what the table names",
-    ))
+    Err(Failure::said(kind, what, next))
 }

@@ -229,7 +229,7 @@ async fn follow_config(gateway: Gateway, kube: Kube, environment: Environment, c
                 known = found;
             }
             Err(error) => {
-                tracing::warn!(error = crate::apply::walk::with_causes(&error), "{name} cannot be read");
+                tracing::warn!(error = crate::error::with_causes(&error), "{name} cannot be read");
                 clock.sleep(CONFIG_AGAIN).await;
             }
         }
@@ -246,7 +246,7 @@ async fn follow_figures(gateway: Gateway, kube: Kube, environment: Environment, 
                 pods_ready: figures.ready,
                 pods_max: figures.most,
             }),
-            Err(error) => tracing::warn!(error = crate::apply::walk::with_causes(&error), "no figures"),
+            Err(error) => tracing::warn!(error = crate::error::with_causes(&error), "no figures"),
         }
         clock.sleep(FIGURES_EVERY).await;
     }

@@ -26,6 +26,9 @@ pub const SPEED: f64 = 60.0;
 /// How often the lease is renewed: it lasts four times as long.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
+/// How often to look whether somebody took the lease off: whoever did waits for this process to stop.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Does work in a world while its events are shown, as long as that world runs and the stack is held.
 pub async fn watched<T>(
     connected: Connected,
@@ -84,9 +87,16 @@ async fn fenced(held: Option<&mut Held>) -> Failure {
 /// Renews the lease until somebody took it over.
 async fn keep(held: &mut Held) -> LockError {
     let real = Clock::real();
+    let mut renewed = real.now();
     loop {
-        real.sleep(HEARTBEAT).await;
-        match held.renew(real.now()) {
+        real.sleep(LOOK).await;
+        let still = if real.since(renewed) < HEARTBEAT {
+            held.fence().check()
+        } else {
+            renewed = real.now();
+            held.renew(renewed)
+        };
+        match still {
             Ok(()) => {}
             Err(LockError::Fenced) => return LockError::Fenced,
             // The lease outlives some failed renewals; a full disk stops the journal first.

@@ -17,6 +17,7 @@ use crate::commands::session::Look;
 use crate::commands::session::Session;
 use crate::commands::session::connect;
 use crate::commands::session::converging;
+use crate::error::Hint;
 use crate::event::EventKind;
 use crate::image;
 use crate::image::ImageError;
@@ -57,6 +58,17 @@ pub(crate) enum StepError {
     Waiting(String),
     #[error("the cluster cannot be reached: {0}")]
     Cluster(String),
+}
+
+impl Hint for StepError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Provider(error) => error.hints(),
+            Self::Render(error) => error.hints(),
+            Self::Image(error) => error.hints(),
+            Self::Waiting(_) | Self::Cluster(_) => vec!["see what it waits for: `tubectl status`".to_owned()],
+        }
+    }
 }
 
 type Given = BTreeMap<String, String>;

@@ -108,6 +108,7 @@ pub async fn rehearse(
             cache,
         },
         pace: Pace::default(),
+        fence: None,
     };
     raise(&context, files, settings).await?;
     let session = Session::open(&context, "demo", files, settings).await?;

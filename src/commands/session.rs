@@ -93,6 +93,7 @@ impl Session {
             .home
             .journal(context.world, &place.account, &place.region, &name);
         let journal = Journal::open(store).map_err(Failure::yours)?;
+        let journal = journal.fenced(context.fence.clone());
         let state = journal.state();
         let may_lag = state.instance.is_empty() || !state.open.is_empty();
         if may_lag && CHANGING.contains(&command) {

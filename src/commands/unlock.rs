@@ -7,10 +7,11 @@ use crate::commands::args::ConsentArguments;
 use crate::commands::args::On;
 use crate::commands::context::Home;
 use crate::commands::stands;
+use crate::commands::stands::Stand;
 use crate::error::Failure;
-use crate::error::Kind;
 use crate::state::lock;
 use crate::state::lock::Lease;
+use crate::state::lock::LockError;
 use crate::ui::confirm::confirm;
 use crate::ui::output::Output;
 
@@ -32,20 +33,30 @@ pub struct Unlock {
 pub fn run(arguments: &Unlock, home: &Utf8Path, output: Output) -> Result<(), Failure> {
     let stand = stands::one(home, &arguments.stack, arguments.on)?;
     let path = stand.lease(&Home::Folder(home.to_owned()));
-    let lease = path.as_deref().map(lock::read).transpose().map_err(|error| {
-        Failure::said(
-            Kind::Yours,
-            error.to_string(),
-            "make the file readable, then run it again",
-        )
-    })?;
-    let held = lease.flatten().filter(Lease::is_held);
-    let (Some(path), Some(lease)) = (path, held) else {
-        output.narrate(&format!("nobody holds `{}` in {}", stand.stack, stand.place()));
+    let nobody = format!("nobody holds `{}` in {}", stand.stack, stand.place());
+    let Some(path) = path else {
+        output.narrate(&nobody);
         return Ok(());
     };
+    match lock::read(&path) {
+        Ok(Some(lease)) if lease.is_held() => output.narrate(&told(&stand, &lease)),
+        Ok(_) => {
+            output.narrate(&nobody);
+            return Ok(());
+        }
+        Err(error @ LockError::Unreadable { .. }) => output.narrate(&error.to_string()),
+        Err(error) => return Err(Failure::yours(error)),
+    }
+    confirm(output, arguments.consent.yes.into(), "Take the lease off?")?;
+    lock::unlock(&path).map_err(Failure::yours)?;
+    output.narrate("the lease is off; if that process still runs, it stops before its next step");
+    Ok(())
+}
+
+/// Whose lease it is.
+fn told(stand: &Stand, lease: &Lease) -> String {
     let owner = &lease.owner;
-    output.narrate(&format!(
+    format!(
         "`{}` holds `{}` in {}: process {} on {}, until {}",
         owner.command,
         stand.stack,
@@ -53,9 +64,5 @@ pub fn run(arguments: &Unlock, home: &Utf8Path, output: Output) -> Result<(), Fa
         owner.process,
         owner.host,
         lease.expires.strftime("%Y-%m-%d %H:%M:%S UTC"),
-    ));
-    confirm(output, arguments.consent.yes.into(), "Take the lease off?")?;
-    lock::unlock(&path).map_err(Failure::yours)?;
-    output.narrate("the lease is off; if that process still runs, it stops before its next step");
-    Ok(())
+    )
 }

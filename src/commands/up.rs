@@ -1,5 +1,6 @@
 //! `tubectl up`: make the world look like the stack.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use camino::Utf8Path;
@@ -25,11 +26,16 @@ use crate::commands::session::Look;
 use crate::commands::session::Session;
 use crate::commands::world::write_kubeconfig;
 use crate::error::Failure;
+use crate::error::Hint;
 use crate::error::Kind as FailureKind;
+use crate::error::with_causes;
 use crate::event::EventKind;
+use crate::provider::error::ProviderError;
 use crate::resource::id::ResourceId;
 use crate::resource::kind::Kind;
 use crate::resource::observed::Observed;
+use crate::state::journal::Journal;
+use crate::state::journal::JournalError;
 use crate::ui::confirm::Consent;
 use crate::ui::output::Format;
 use crate::ui::output::Output;
@@ -114,40 +120,107 @@ pub async fn apply(context: &Context, session: &Session, look: &Look) -> Result<
         performer.perform(ready).await
     })
     .await;
-    // What was begun when the journal failed is found again by its tags.
-    let outcome = outcome.map_err(|error| Failure::new(FailureKind::Partial, error))?;
+    let mut outcome = outcome.map_err(unwritten)?;
     if outcome.is_complete() {
-        remove(context, session, look).await?;
+        remove(context, session, look, &mut outcome).await.map_err(unwritten)?;
     }
     Ok(outcome)
 }
 
-/// Removes what the stack no longer has, once everything that may have used it is changed.
-async fn remove(context: &Context, session: &Session, look: &Look) -> Result<(), Failure> {
+/// The journal failed in the middle: what was begun is found again by its tags.
+fn unwritten(error: JournalError) -> Failure {
+    let kind = match error {
+        JournalError::Lease(_) => FailureKind::Interrupted,
+        JournalError::Store { .. } | JournalError::Corrupt { .. } | JournalError::Newer { .. } => FailureKind::Partial,
+    };
+    Failure::new(kind, error)
+}
+
+/// Removes what the stack no longer has, once everything that may have used it is changed. What comes after a removal that
+/// failed may be what it hangs on, and is not tried.
+async fn remove(context: &Context, session: &Session, look: &Look, outcome: &mut Outcome) -> Result<(), JournalError> {
+    let journal = &session.journal;
     let mut removals: Vec<&Observed> = look.plan.removals.iter().collect();
     // What is made late is used by nothing that is made early.
     removals.sort_by_key(|removal| std::cmp::Reverse(removal.kind));
     for removal in removals {
+        let id = &removal.id;
+        if let Some((failed, _)) = outcome.failed.first_key_value() {
+            outcome.skipped.insert(id.clone(), failed.clone());
+            continue;
+        }
+        if context.cancel.is_draining() {
+            outcome.unstarted.insert(id.clone());
+            continue;
+        }
         let told = |what: &str| {
-            let id = removal.id.clone();
             context.events.emit(EventKind::Waiting {
-                id,
+                id: id.clone(),
                 what: what.to_owned(),
             });
         };
-        let removed = match (removal.kind, &look.kube) {
-            (Kind::ReleaseEnd, Some(kube)) => {
-                let namespace = removal.spec["namespace"].as_str().unwrap_or_default();
-                let (_, name) = removal.id.as_str().split_once('/').unwrap_or_default();
-                kube.uninstall(namespace, name).await
+        journal.intend(id, "remove", &removal.spec).await?;
+        let removed = tokio::select! {
+            biased;
+            () = context.cancel.abandoned() => {
+                outcome.unstarted.insert(id.clone());
+                continue;
             }
-            _ => session.aws.remove(removal, told).await,
+            removed = take_away(session, look, removal, told) => removed,
         };
-        removed.map_err(|error| Failure::new(FailureKind::Partial, error))?;
-        context.events.emit(EventKind::Removed {
-            kind: removal.kind.to_string(),
-            name: removal.id.to_string(),
-        });
+        match removed {
+            Ok(()) => {
+                journal.removed(id).await?;
+                context.events.emit(EventKind::Removed {
+                    kind: removal.kind.to_string(),
+                    name: id.to_string(),
+                });
+            }
+            Err(error) => {
+                let text = with_causes(&error);
+                journal.failed(id, &text).await?;
+                context.events.emit(EventKind::Failed {
+                    id: id.clone(),
+                    error: text.clone(),
+                });
+                outcome.hints.extend(error.hints());
+                outcome.failed.insert(id.clone(), text);
+            }
+        }
+    }
+    if outcome.is_complete() {
+        forget(journal, look).await
+    } else {
+        Ok(())
+    }
+}
+
+/// Takes one thing away, whoever made it.
+async fn take_away(
+    session: &Session,
+    look: &Look,
+    removal: &Observed,
+    told: impl Fn(&str),
+) -> Result<(), ProviderError> {
+    match (removal.kind, &look.kube) {
+        (Kind::ReleaseEnd, Some(kube)) => {
+            let namespace = removal.spec["namespace"].as_str().unwrap_or_default();
+            let (_, name) = removal.id.as_str().split_once('/').unwrap_or_default();
+            kube.uninstall(namespace, name).await
+        }
+        _ => session.aws.remove(removal, told).await,
+    }
+}
+
+/// Writes down what the stack does not have and the world does not, either: another run ended before it could.
+async fn forget(journal: &Journal, look: &Look) -> Result<(), JournalError> {
+    let state = journal.state();
+    let known: BTreeSet<&ResourceId> = state.resources.keys().chain(state.open.keys()).collect();
+    let is_there = |id: &ResourceId| {
+        look.plan.steps.contains_key(id) || look.plan.removals.iter().any(|removal| removal.id == *id)
+    };
+    for id in known.into_iter().filter(|id| !is_there(id)) {
+        journal.removed(id).await?;
     }
     Ok(())
 }
@@ -157,30 +230,28 @@ pub fn verdict(context: &Context, outcome: &Outcome) -> Result<(), Failure> {
     if outcome.is_complete() {
         return Ok(());
     }
+    let mut counts = Vec::new();
+    let mut kind = FailureKind::Partial;
     if context.cancel.is_draining() {
-        let what = format!("stopped with {} steps left to do", outcome.unstarted.len());
-        return Err(Failure::said(
-            FailureKind::Interrupted,
-            what,
-            "run it again: it goes on where it was",
-        ));
+        kind = FailureKind::Interrupted;
+        counts.push(format!("stopped with {} steps left to do", outcome.unstarted.len()));
     }
-    let failed: Vec<String> = outcome
-        .failed
-        .iter()
-        .map(|(id, error)| format!("`{id}`: {error}"))
-        .collect();
-    let what = format!(
-        "{} failed, {} not tried\n  {}",
-        failed.len(),
-        outcome.skipped.len(),
-        failed.join("\n  ")
-    );
-    Err(Failure::said(
-        FailureKind::Partial,
-        what,
-        "mend the cause and run it again: what is done stays done",
-    ))
+    if !outcome.failed.is_empty() {
+        let (failed, skipped) = (outcome.failed.len(), outcome.skipped.len());
+        counts.push(format!("{failed} failed, {skipped} not tried"));
+    }
+    let mut what = counts.join("; ");
+    for (id, error) in &outcome.failed {
+        what.push_str(&format!("\n  `{id}`: {error}"));
+    }
+    let next = if outcome.failed.is_empty() {
+        "run it again: it goes on where it was"
+    } else {
+        "mend the cause and run it again: what is done stays done"
+    };
+    let mut failure = Failure::said(kind, what, next);
+    failure.hints.splice(0..0, outcome.hints.iter().cloned());
+    Err(failure)
 }
 
 /// How long a resource is expected to take: what it took before, else what such things take.

@@ -22,7 +22,6 @@ use tubectl_world::serve::Options;
 use tubectl_world::snapshot::Store;
 use tubectl_world::snapshot::StoreError;
 
-use crate::apply::walk::with_causes;
 use crate::clients::Clients;
 use crate::commands::args::SpeedArguments;
 use crate::commands::connect;
@@ -32,6 +31,7 @@ use crate::commands::connect::unusable;
 use crate::commands::rehearse;
 use crate::error::Failure;
 use crate::error::Kind;
+use crate::error::with_causes;
 use crate::state::store::write_whole;
 use crate::ui::output::Format;
 use crate::ui::output::Output;
@@ -166,8 +166,7 @@ fn listed(inventory: &Value) -> String {
 async fn serve(home: &Utf8Path, output: Output) -> Result<(), Failure> {
     let folder = connect::folder(home);
     fs::create_dir_all(&folder).map_err(|error| unusable(&error))?;
-    // Held as long as the process lives: the kernel takes it off a killed one.
-    let lock = fs::File::create(folder.join("daemon.lock")).map_err(|error| unusable(&error))?;
+    let lock = fs::File::create(connect::lock_path(home)).map_err(|error| unusable(&error))?;
     let (lock, _) = lock.into_parts();
     if lock.try_lock().is_err() {
         return Err(held(home));

@@ -446,7 +446,7 @@ impl Walk<'_> {
                 self.last = Some(fired);
             }
             Err(error) => {
-                let why = crate::apply::walk::with_causes(&error);
+                let why = crate::error::with_causes(&error);
                 self.stage.events.note(format!("cue `{name}` failed: {why}"));
             }
         }

@@ -78,7 +78,7 @@ impl Page {
     async fn send(&self, request: http::request::Builder, body: Bytes) -> Result<Answer, ShowError> {
         let request = request.body(body).map_err(|error| self.silent(error.to_string()))?;
         let response = self.web.send(request).await;
-        let response = response.map_err(|error| self.silent(crate::apply::walk::with_causes(&error)))?;
+        let response = response.map_err(|error| self.silent(crate::error::with_causes(&error)))?;
         Ok(Answer {
             status: response.status().as_u16(),
             body: serde_json::from_slice(response.body()).unwrap_or(Value::Null),

@@ -90,7 +90,7 @@ impl Telemetry<'_> {
             Err(error) => {
                 let was_blind = std::mem::replace(&mut self.lock().blind, true);
                 if !was_blind {
-                    let why = crate::apply::walk::with_causes(&error);
+                    let why = crate::error::with_causes(&error);
                     self.events.note(format!("no sight of the cluster: {why}"));
                 }
             }

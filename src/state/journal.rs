@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -17,18 +19,24 @@ use thiserror::Error;
 
 use crate::error::Hint;
 use crate::resource::id::ResourceId;
+use crate::state::lock::Fence;
+use crate::state::lock::LockError;
 use crate::state::store::Store;
 
 /// The version of the journal's format. A journal of a newer one is refused.
 pub const FORMAT: u32 = 1;
 
-/// A journal longer than this is written anew as one snapshot when it is opened.
+/// A journal longer than this is written anew as one snapshot, before the next line.
 const COMPACT_ABOVE: usize = 5_000;
 
 /// What tubectl intended and what came of it.
 pub struct Journal {
     store: Store,
     state: Mutex<State>,
+    // The last line was torn off, or there are too many: it is written anew before the next line, and not by those who
+    // only look.
+    untidy: AtomicBool,
+    fence: Option<Fence>,
     gate: Option<Gate>,
 }
 
@@ -70,6 +78,11 @@ pub enum Entry {
         id: ResourceId,
         /// What it gives.
         outputs: BTreeMap<String, String>,
+    },
+    /// It was taken away.
+    Removed {
+        /// What.
+        id: ResourceId,
     },
     /// It failed.
     Failed {
@@ -133,6 +146,9 @@ pub enum JournalError {
         /// Its format.
         format: u32,
     },
+    /// The stack is held by somebody else by now.
+    #[error(transparent)]
+    Lease(#[from] LockError),
 }
 
 impl Hint for JournalError {
@@ -146,6 +162,7 @@ impl Hint for JournalError {
                 "move {store} aside and run it again: everything the stack owns is found by its tags and adopted"
             )],
             Self::Newer { .. } => vec!["use the tubectl that wrote it, or a newer one".to_owned()],
+            Self::Lease(error) => error.hints(),
         }
     }
 }
@@ -156,28 +173,35 @@ impl Journal {
         Self {
             store: Store::memory(),
             state: Mutex::default(),
+            untidy: AtomicBool::new(false),
+            fence: None,
             gate: None,
         }
     }
 
-    /// Opens what a store holds. A last line that a crash tore off is left out: its call had not been made, or is
-    /// found again by its tags.
+    /// Opens what a store holds, and writes nothing yet: somebody else may be at work. A last line that a crash tore off is
+    /// left out: its call had not been made, or is found again by its tags.
     pub fn open(store: Store) -> Result<Self, JournalError> {
         let (state, torn, lines) = read(&store)?;
-        let journal = Self {
+        Ok(Self {
             store,
             state: Mutex::new(state),
+            untidy: AtomicBool::new(torn || lines > COMPACT_ABOVE),
+            fence: None,
             gate: None,
-        };
-        if torn || lines > COMPACT_ABOVE {
-            journal.compact()?;
-        }
-        Ok(journal)
+        })
     }
 
     /// What a store holds, for those who only look: nothing is written, so whoever holds the stack is not disturbed.
     pub fn peek(store: &Store) -> Result<State, JournalError> {
         read(store).map(|(state, _, _)| state)
+    }
+
+    /// The same journal, for whoever holds a lease: nothing is begun once somebody else has it.
+    #[must_use]
+    pub fn fenced(mut self, fence: Option<Fence>) -> Self {
+        self.fence = fence;
+        self
     }
 
     /// The same journal behind a gate.
@@ -194,6 +218,7 @@ impl Journal {
 
     /// Begins an instance of the stack, or goes on with one: what older ones learned is kept.
     pub fn begin(&self, instance: &str) -> Result<(), JournalError> {
+        self.check_fence()?;
         if self.lock().instance == instance {
             return Ok(());
         }
@@ -209,6 +234,7 @@ impl Journal {
     /// Writes down that something is about to be done; gives the token that every attempt at it shares, until one ends
     /// or something else is asked for: AWS gives the failed thing back, or refuses, when a request comes again.
     pub async fn intend(&self, id: &ResourceId, action: &str, spec: &Value) -> Result<String, JournalError> {
+        self.check_fence()?;
         let token = self.lock().token(id, spec);
         let entry = Entry::Intent {
             id: id.clone(),
@@ -252,6 +278,11 @@ impl Journal {
         .await
     }
 
+    /// Writes down that it was taken away.
+    pub async fn removed(&self, id: &ResourceId) -> Result<(), JournalError> {
+        self.append(Entry::Removed { id: id.clone() }).await
+    }
+
     /// Writes down that it failed.
     pub async fn failed(&self, id: &ResourceId, error: &str) -> Result<(), JournalError> {
         self.append(Entry::Failed {
@@ -269,6 +300,9 @@ impl Journal {
     async fn append(&self, entry: Entry) -> Result<(), JournalError> {
         if let Some(gate) = &self.gate {
             gate(&entry).await;
+        }
+        if self.untidy.load(Ordering::Relaxed) {
+            self.compact()?;
         }
         let line = serde_json::to_string(&entry).expect("entries have no keys that JSON lacks");
         self.store.append(&line).map_err(|source| JournalError::Store {
@@ -290,7 +324,13 @@ impl Journal {
             .map_err(|source| JournalError::Store {
                 store: self.store.name().to_owned(),
                 source,
-            })
+            })?;
+        self.untidy.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn check_fence(&self) -> Result<(), JournalError> {
+        Ok(self.fence.as_ref().map_or(Ok(()), Fence::check)?)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -310,6 +350,10 @@ impl State {
                 self.finish(id, outputs);
             }
             Entry::Found { id, outputs } => self.finish(id, outputs),
+            Entry::Removed { id } => {
+                self.open.remove(&id);
+                self.resources.remove(&id);
+            }
             Entry::Failed { id, .. } => {
                 self.open.remove(&id);
                 *self.finished.entry(id).or_default() += 1;
@@ -378,7 +422,8 @@ fn fold(text: &str, store: &str) -> Result<(State, bool), JournalError> {
             }
         }
     }
-    Ok((state, false))
+    // A crash may tear off the end of the line only: the next line must not be written behind it.
+    Ok((state, !text.is_empty() && !text.ends_with('\n')))
 }
 
 fn format_of(line: &str) -> Option<u32> {
@@ -460,6 +505,54 @@ mod tests {
         let text = store.read().unwrap();
         store.replace(&format!("{text}{{\"entry\":\"do")).unwrap();
         assert_eq!(Journal::open(store).unwrap().state(), whole);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_lost_only_its_end_does_not_spoil_the_next() {
+        let store = Store::memory();
+        filled(store.clone()).await;
+        let text = store.read().unwrap();
+        store.replace(text.trim_end()).unwrap();
+        let journal = Journal::open(store.clone()).unwrap();
+        journal.failed(&id(), "no capacity").await.unwrap();
+        assert_eq!(Journal::open(store).unwrap().state(), journal.state());
+    }
+
+    #[tokio::test]
+    async fn whoever_only_looks_writes_nothing_even_when_a_line_is_half_written() {
+        let store = Store::memory();
+        filled(store.clone()).await;
+        let half = store.read().unwrap() + "{\"entry\":\"do";
+        store.replace(&half).unwrap();
+        Journal::open(store.clone()).unwrap();
+        assert_eq!(store.read().unwrap(), half);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_away_is_no_longer_known() {
+        let store = Store::memory();
+        let journal = filled(store.clone()).await;
+        journal.intend(&id(), "remove", &json!({})).await.unwrap();
+        assert!(journal.state().open.contains_key(&id()));
+        journal.removed(&id()).await.unwrap();
+        let state = Journal::open(store).unwrap().state();
+        assert!(!state.resources.contains_key(&id()) && !state.open.contains_key(&id()));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_begun_once_the_lease_was_taken_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = camino::Utf8Path::from_path(folder.path()).unwrap().join("lease.json");
+        let owner = crate::state::lock::Owner::this_process("tubectl up");
+        let held = crate::state::lock::acquire(&path, owner, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let store = Store::memory();
+        let journal = Journal::open(store.clone()).unwrap().fenced(Some(held.fence()));
+        journal.intend(&id(), "create", &json!({})).await.unwrap();
+        let before = store.read().unwrap();
+        crate::state::lock::unlock(&path).unwrap();
+        let error = journal.intend(&id(), "create", &json!({})).await.unwrap_err();
+        assert!(matches!(error, JournalError::Lease(LockError::Fenced)), "{error}");
+        assert_eq!(store.read().unwrap(), before);
     }
 
     #[tokio::test]

@@ -28,8 +28,8 @@ pub struct Owner {
     pub host: String,
     /// The process.
     pub process: u32,
-    /// When the process started, so that a number used again is not taken for it.
-    pub started: u64,
+    /// When the process started, so that a number used again is not taken for it; none where the system does not tell.
+    pub started: Option<u64>,
     /// The command that it runs.
     pub command: String,
 }
@@ -53,6 +53,23 @@ pub struct Held {
     from: Option<Owner>,
 }
 
+/// The number of a lease that is held, for those who must stop when it is taken over.
+#[derive(Clone, Debug)]
+pub struct Fence {
+    path: Utf8PathBuf,
+    number: u64,
+}
+
+impl Fence {
+    /// Looks whether the lease is still the same.
+    pub fn check(&self) -> Result<(), LockError> {
+        match read(&self.path)? {
+            Some(lease) if lease.is_held_by(self.number) => Ok(()),
+            _ => Err(LockError::Fenced),
+        }
+    }
+}
+
 /// Why a lease cannot be had.
 #[derive(Debug, Error)]
 pub enum LockError {
@@ -65,6 +82,14 @@ pub enum LockError {
     /// Somebody took it over in between.
     #[error("another process took the stack over; nothing more is done here")]
     Fenced,
+    /// The file does not say what a lease says: a newer tubectl may have written it.
+    #[error("{path} cannot be read: nobody can tell who holds the stack")]
+    Unreadable {
+        /// Which.
+        path: Utf8PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
     /// The file cannot be used.
     #[error("cannot use {path}")]
     File {
@@ -83,6 +108,9 @@ impl Hint for LockError {
                     .to_owned(),
             ],
             Self::Fenced => vec!["see what the other process does: `tubectl status`".to_owned()],
+            Self::Unreadable { .. } => {
+                vec!["make sure that nobody changes the stack, and take the lease off: `tubectl unlock`".to_owned()]
+            }
             Self::File { .. } => {
                 vec!["make the folder writable and see that the disk has room, then run it again".to_owned()]
             }
@@ -97,14 +125,14 @@ impl Owner {
         Self {
             host: host_name(),
             process,
-            started: process_start(process).unwrap_or(0),
+            started: process_start(process),
             command: command.to_owned(),
         }
     }
 
     /// Whether it is certain that the owner no longer runs: only its own host can tell.
     fn is_gone(&self, host: &str) -> bool {
-        self.host == host && process_start(self.process) != Some(self.started)
+        self.host == host && self.started.is_some() && process_start(self.process) != self.started
     }
 }
 
@@ -115,7 +143,7 @@ pub fn acquire(path: &Utf8Path, owner: Owner, now: Timestamp) -> Result<Held, Lo
         source,
     };
     let _guard = guard(path).map_err(fail)?;
-    let current = read(path).map_err(fail)?;
+    let current = read(path)?;
     let (fence, from) = match current {
         Some(lease) if lease.expires > now && !lease.owner.is_gone(&owner.host) && lease.owner != owner => {
             return Err(LockError::Taken(Box::new(lease)));
@@ -137,23 +165,33 @@ pub fn acquire(path: &Utf8Path, owner: Owner, now: Timestamp) -> Result<Held, Lo
 }
 
 /// What the lease file says, if there is one.
-pub fn read(path: &Utf8Path) -> std::io::Result<Option<Lease>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    // A lease is only ever written whole; what cannot be read is nobody's.
-    Ok(serde_json::from_str(&fs::read_to_string(path)?).ok())
+pub fn read(path: &Utf8Path) -> Result<Option<Lease>, LockError> {
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(|source| LockError::File {
+            path: path.to_owned(),
+            source,
+        })?,
+    };
+    let lease = serde_json::from_slice(&text).map_err(|source| LockError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Some(lease))
 }
 
-/// Takes somebody's lease off; gives what it said.
+/// Takes somebody's lease off; gives what it said. One that cannot be read goes with its file.
 pub fn unlock(path: &Utf8Path) -> Result<Option<Lease>, LockError> {
     let fail = |source| LockError::File {
         path: path.to_owned(),
         source,
     };
     let _guard = guard(path).map_err(fail)?;
-    let Some(mut lease) = read(path).map_err(fail)? else {
-        return Ok(None);
+    let mut lease = match read(path) {
+        Ok(Some(lease)) => lease,
+        Err(LockError::Unreadable { .. }) => return fs::remove_file(path).map(|()| None).map_err(fail),
+        Ok(None) => return Ok(None),
+        Err(error) => return Err(error),
     };
     let taken_off = lease.clone();
     // The fencing number must go on growing, so the file stays.
@@ -168,6 +206,11 @@ impl Lease {
         self.expires > Timestamp::UNIX_EPOCH
     }
 
+    /// Whether it is still that of the holder with this number.
+    fn is_held_by(&self, fence: u64) -> bool {
+        self.fence == fence && self.is_held()
+    }
+
     fn write(&self, path: &Utf8Path) -> std::io::Result<()> {
         write_whole(path, &serde_json::to_string(self).expect("a lease is plain data"))
     }
@@ -175,8 +218,11 @@ impl Lease {
 
 impl Held {
     /// The number that only grows from holder to holder.
-    pub fn fence(&self) -> u64 {
-        self.lease.fence
+    pub fn fence(&self) -> Fence {
+        Fence {
+            path: self.path.clone(),
+            number: self.lease.fence,
+        }
     }
 
     /// Who ended without giving it back.
@@ -192,10 +238,7 @@ impl Held {
             source,
         };
         let _guard = guard(&path).map_err(fail)?;
-        let current = read(&path).map_err(fail)?;
-        if current.is_none_or(|lease| lease.fence != self.lease.fence || !lease.is_held()) {
-            return Err(LockError::Fenced);
-        }
+        self.fence().check()?;
         self.lease.expires = after(now);
         self.lease.write(&path).map_err(fail)
     }
@@ -208,10 +251,7 @@ impl Held {
             source,
         };
         let _guard = guard(&path).map_err(fail)?;
-        if read(&path)
-            .map_err(fail)?
-            .is_some_and(|lease| lease.fence == self.lease.fence)
-        {
+        if read(&path)?.is_some_and(|lease| lease.is_held_by(self.lease.fence)) {
             self.lease.expires = Timestamp::UNIX_EPOCH;
             self.lease.write(&path).map_err(fail)?;
         }
@@ -271,7 +311,7 @@ mod tests {
         Owner {
             host: "elsewhere".to_owned(),
             process: 1,
-            started: 1,
+            started: Some(1),
             command: "tubectl up".to_owned(),
         }
     }
@@ -296,14 +336,14 @@ mod tests {
         let folder = folder();
         acquire(&folder.lease(), elsewhere(), at(0)).unwrap();
         let held = acquire(&folder.lease(), Owner::this_process("tubectl down"), at(121)).unwrap();
-        assert_eq!(held.fence(), 2);
+        assert_eq!(held.lease.fence, 2);
     }
 
     #[test]
     fn the_same_host_takes_over_from_a_process_that_is_gone() {
         let folder = folder();
         let mut dead = Owner::this_process("tubectl up");
-        dead.started += 1;
+        dead.started = dead.started.map(|started| started + 1);
         acquire(&folder.lease(), dead.clone(), at(0)).unwrap();
         let held = acquire(&folder.lease(), Owner::this_process("tubectl up"), at(1)).unwrap();
         assert_eq!(held.taken_from(), Some(&dead));
@@ -326,9 +366,32 @@ mod tests {
         assert_eq!(
             acquire(&folder.lease(), Owner::this_process("tubectl up"), at(1))
                 .unwrap()
-                .fence(),
+                .lease
+                .fence,
             2
         );
+    }
+
+    #[test]
+    fn where_nobody_can_tell_whether_a_process_lives_it_is_not_taken_over_from() {
+        let folder = folder();
+        let mut unknown = Owner::this_process("tubectl up");
+        (unknown.process, unknown.started) = (u32::MAX, None);
+        acquire(&folder.lease(), unknown, at(0)).unwrap();
+        let error = acquire(&folder.lease(), Owner::this_process("tubectl down"), at(60)).unwrap_err();
+        assert!(matches!(error, LockError::Taken(_)), "{error}");
+    }
+
+    #[test]
+    fn a_lease_that_cannot_be_read_is_somebodys_until_it_is_taken_off() {
+        let folder = folder();
+        fs::write(folder.lease(), r#"{"owner": "a newer kind of owner", "fence": 7}"#).unwrap();
+        let acquire = || acquire(&folder.lease(), Owner::this_process("tubectl up"), at(0));
+        let error = acquire().unwrap_err();
+        assert!(matches!(error, LockError::Unreadable { .. }), "{error}");
+        assert!(error.hints()[0].contains("tubectl unlock"), "{error}");
+        assert_eq!(unlock(&folder.lease()).unwrap(), None);
+        acquire().unwrap();
     }
 
     #[test]

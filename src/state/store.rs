@@ -29,7 +29,7 @@ impl Store {
     pub fn read(&self) -> io::Result<String> {
         match self {
             Self::File(path) if !path.exists() => Ok(String::new()),
-            Self::File(path) => fs::read_to_string(path),
+            Self::File(path) => text_of(fs::read(path)?),
             Self::Memory(text) => Ok(text.lock().unwrap_or_else(PoisonError::into_inner).clone()),
         }
     }
@@ -67,23 +67,58 @@ impl Store {
     }
 }
 
+/// What was appended, as text. The last line may be torn, in the middle of a letter, too.
+fn text_of(mut bytes: Vec<u8>) -> io::Result<String> {
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let last = bytes.split_off(whole);
+    let mut text = String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    text.push_str(&String::from_utf8_lossy(&last));
+    Ok(text)
+}
+
 fn append_to_file(path: &Utf8Path, line: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
+    let is_new = !path.exists();
+    let folder = folder_of(path);
+    fs::create_dir_all(folder)?;
     let mut file = fs::OpenOptions::new().create(true).append(true).open(path)?;
     // One write call, so that a crash tears at most the last line.
     file.write_all(format!("{line}\n").as_bytes())?;
-    file.sync_data()
+    file.sync_data()?;
+    if is_new { keep_names(folder) } else { Ok(()) }
 }
 
 /// Writes a file so that after a crash it is the old one or the new one, never a part.
 pub fn write_whole(path: &Utf8Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Utf8Path::new("."));
+    let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_data()?;
     file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    keep_names(folder)
+}
+
+fn folder_of(path: &Utf8Path) -> &Utf8Path {
+    match path.parent() {
+        Some(folder) if folder != "" => folder,
+        _ => Utf8Path::new("."),
+    }
+}
+
+/// Brings the names in a folder to the disk: a file that is on it is lost if its name is not.
+fn keep_names(folder: &Utf8Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_line_may_be_torn_within_a_letter_and_no_other_line_may() {
+        let torn = text_of("{\"name\":\"a\"}\n{\"name\":\"ä".as_bytes()[..23].to_vec()).unwrap();
+        assert_eq!(torn, "{\"name\":\"a\"}\n{\"name\":\"\u{fffd}");
+        let error = text_of(b"\xc3\n{}\n".to_vec()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
 }

@@ -157,6 +157,26 @@ impl Group {
         }
     }
 
+    /// Whether such an object keeps something outside the cluster, which its controller may make anew as long as the object
+    /// stays.
+    pub fn makes_things_outside(self) -> bool {
+        match self {
+            Self::Exposed | Self::Bindings | Self::Claims | Self::NodePools | Self::NodeClaims | Self::NodeClasses => {
+                true
+            }
+            Self::Scalers
+            | Self::TriggerAuthentications
+            | Self::Workloads
+            | Self::LooseWorkloads
+            | Self::Budgets
+            | Self::Webhooks
+            | Self::Controllers
+            | Self::Karpenter
+            | Self::Definitions
+            | Self::Namespaces => false,
+        }
+    }
+
     /// How long it usually takes until such an object is gone.
     pub fn usually_takes(self) -> Duration {
         Duration::from_secs(match self {

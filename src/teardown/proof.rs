@@ -5,7 +5,7 @@ use std::fmt;
 use itertools::Itertools;
 use serde::Serialize;
 
-use crate::apply::walk::with_causes;
+use crate::error::with_causes;
 use crate::provider::aws::Aws;
 use crate::provider::aws::leftovers::Marks;
 use crate::provider::aws::leftovers::Standing;
@@ -41,7 +41,12 @@ pub struct Row {
 impl Proof {
     /// Whether every kind was looked for and nothing is left behind.
     pub fn is_clean(&self) -> bool {
-        self.rows.iter().all(|row| row.found == 0 && row.unknown.is_none())
+        self.left() == 0 && self.rows.iter().all(|row| row.unknown.is_none())
+    }
+
+    /// How much was found.
+    pub fn left(&self) -> usize {
+        self.rows.iter().map(|row| row.found).sum()
     }
 }
 
@@ -108,8 +113,7 @@ impl fmt::Display for Proof {
                 writeln!(f, "{:kinds$}         not known: {why}", "")?;
             }
         }
-        let left: usize = self.rows.iter().map(|row| row.found).sum();
-        match (left, self.is_clean()) {
+        match (self.left(), self.is_clean()) {
             (_, true) => write!(f, "nothing is left behind"),
             (0, false) => write!(f, "not everything could be looked for"),
             (left, false) => write!(f, "{left} left behind"),

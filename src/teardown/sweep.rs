@@ -9,11 +9,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tubectl_clock::Clock;
 
 use crate::apply::cancel::Cancel;
 use crate::apply::wait::pause;
-use crate::apply::walk::with_causes;
+use crate::error::with_causes;
 use crate::event::EventKind;
 use crate::event::Events;
 use crate::provider::aws::Aws;
@@ -55,6 +54,9 @@ const AT_ONCE: usize = 16;
 /// After the cluster's end, its last lines may still make a log group for this long.
 const LATE: Duration = Duration::from_secs(60);
 
+/// What objects of the cluster are called, whatever their kind.
+const OBJECT: &str = "object";
+
 /// Everything that the work needs.
 pub(super) struct Site<'a> {
     pub(super) aws: &'a Aws,
@@ -83,7 +85,9 @@ pub(super) struct Outcome {
 enum Ended {
     /// Nothing of it is left.
     Clear,
-    /// Something stays.
+    /// What stays goes with the cluster, so that it holds up nothing.
+    Left(Vec<Blocked>),
+    /// Something stays that holds up what comes after.
     Stuck(Vec<Blocked>),
     /// The user asked to stop.
     Stopped,
@@ -99,7 +103,7 @@ impl Found {
     fn kind(&self) -> &'static str {
         match self {
             Self::Thing(entry, _) => entry.name(),
-            Self::Object(..) => "object",
+            Self::Object(..) => OBJECT,
         }
     }
 
@@ -121,6 +125,15 @@ impl Found {
                 [] => "going".to_owned(),
                 held => format!("held by {}", held.join(", ")),
             }),
+        }
+    }
+
+    /// Whether the cluster's end takes it along and nothing outside is kept by it. What was told to go makes nothing new;
+    /// what was not, such as a pool of nodes, may as long as its controller lives.
+    fn goes_with_the_cluster(&self) -> bool {
+        match self {
+            Self::Thing(..) => false,
+            Self::Object(group, object) => object.held_by.is_some() || !group.makes_things_outside(),
         }
     }
 
@@ -155,6 +168,11 @@ pub(super) async fn run(site: &Site<'_>) -> Outcome {
             });
         }
         let Some((phase, removed, ended)) = running.next().await else {
+            if !outcome.stopped {
+                outcome
+                    .blocked
+                    .extend(waiting.iter().map(|phase| not_tried(*phase, &over)));
+            }
             return outcome;
         };
         if phase == Phase::Cluster && !removed.is_empty() {
@@ -166,6 +184,10 @@ pub(super) async fn run(site: &Site<'_>) -> Outcome {
         match ended {
             Ended::Clear => {
                 over.insert(phase);
+            }
+            Ended::Left(left) => {
+                over.insert(phase);
+                outcome.blocked.extend(left);
             }
             Ended::Stuck(left) => outcome.blocked.extend(left),
             Ended::Stopped => outcome.stopped = true,
@@ -182,13 +204,19 @@ async fn let_logs_arrive(site: &Site<'_>, cluster_gone: Timestamp) -> bool {
 
 async fn clear(site: &Site<'_>, phase: Phase, removed: &mut Removed) -> Ended {
     let mut begun = false;
+    let mut all = Vec::new();
     for step in phase.steps() {
         match clear_step(site, phase, step, &mut begun, removed).await {
             Ended::Clear => {}
-            ended => return ended,
+            Ended::Left(left) => all.extend(left),
+            Ended::Stuck(left) => {
+                all.extend(left);
+                return Ended::Stuck(all);
+            }
+            Ended::Stopped => return Ended::Stopped,
         }
     }
-    Ended::Clear
+    if all.is_empty() { Ended::Clear } else { Ended::Left(all) }
 }
 
 /// What is remembered of a step from look to look.
@@ -227,12 +255,19 @@ async fn clear_step(site: &Site<'_>, phase: Phase, step: &[Target], begun: &mut 
                 name: phase.name().to_owned(),
             });
         }
-        progress.note(site, &found, removed);
+        if failed.is_empty() {
+            progress.note(site, &found, removed);
+        } else {
+            // Nobody knows what is gone: what was not found may not have been seen.
+            progress.fruitless += 1;
+        }
         if found.is_empty() && failed.is_empty() {
             return Ended::Clear;
         }
-        if progress.fruitless >= progress.patience(&found) {
-            return Ended::Stuck(stuck(phase, &found, &failed, &progress));
+        if progress.fruitless >= progress.patience(&found, &failed) {
+            let left = stuck(phase, &found, &failed, &progress);
+            let goes = failed.is_empty() && found.iter().all(Found::goes_with_the_cluster);
+            return if goes { Ended::Left(left) } else { Ended::Stuck(left) };
         }
         tokio::select! {
             () = site.cancel.abandoned() => return Ended::Stopped,
@@ -250,12 +285,8 @@ async fn clear_step(site: &Site<'_>, phase: Phase, step: &[Target], begun: &mut 
 async fn rest(site: &Site<'_>, wait: Duration) -> bool {
     tokio::select! {
         () = site.cancel.draining() => false,
-        () = sleep(site.aws.clock, wait) => true,
+        () = site.aws.clock.sleep(wait) => true,
     }
-}
-
-async fn sleep(clock: Clock, wait: Duration) {
-    clock.sleep(wait).await;
 }
 
 /// Looks for everything of a step.
@@ -273,10 +304,13 @@ async fn look(site: &Site<'_>, step: &[Target], progress: &mut Progress) -> (Vec
     let silent = |(target, _): &(Target, ProviderError)| matches!(target, Target::Objects(_));
     if failed.iter().any(silent) && !is_reachable(site).await {
         progress.silent += 1;
-        if progress.silent >= SILENT {
-            // What only the cluster knows goes with the cluster; what it made outside is found in the account.
-            failed.retain(|failure| !silent(failure));
-        }
+    } else {
+        progress.silent = 0;
+    }
+    if progress.silent >= SILENT {
+        // What only the cluster knows goes with the cluster; what it made outside is found in the account.
+        failed.retain(|failure| !silent(failure));
+        progress.last.retain(|(kind, _, _)| *kind != OBJECT);
     }
     (found, failed)
 }
@@ -308,10 +342,13 @@ async fn look_for(site: &Site<'_>, target: Target) -> Result<Vec<Found>, Provide
 
 impl Progress {
     /// After how many looks without progress to give up.
-    fn patience(&self, found: &[Found]) -> u32 {
-        if !found.is_empty() && found.iter().all(|found| self.denied.contains(&found.name())) {
+    fn patience(&self, found: &[Found], failed: &[(Target, ProviderError)]) -> u32 {
+        let denied = |found: &Found| self.denied.contains(&found.name());
+        if found.iter().all(denied) && failed.iter().all(|(_, error)| error.class == Class::Denied) {
             FRUITLESS_DENIED
-        } else if found.iter().all(|found| matches!(found, Found::Object(..))) {
+        } else if found.iter().all(|found| matches!(found, Found::Object(..)))
+            && failed.iter().all(|(target, _)| matches!(target, Target::Objects(_)))
+        {
             FRUITLESS_OBJECTS
         } else {
             FRUITLESS
@@ -406,6 +443,18 @@ async fn tell(site: &Site<'_>, found: &Found, strip: Strip) -> Result<(), Provid
             }
             Ok(())
         }
+    }
+}
+
+/// A phase that never had its turn.
+fn not_tried(phase: Phase, over: &BTreeSet<Phase>) -> Blocked {
+    let before = phase.after().iter().find(|before| !over.contains(before));
+    let before = before.expect("a phase whose turn it was ran");
+    Blocked {
+        phase,
+        kind: "phase".to_owned(),
+        name: phase.name().to_owned(),
+        why: format!("not tried: `{}` did not end", before.name()),
     }
 }
 

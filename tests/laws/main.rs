@@ -6,6 +6,7 @@ mod watch;
 
 mod changes;
 mod crash;
+mod ends;
 mod faults;
 mod regions;
 mod rehearsal;

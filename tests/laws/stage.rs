@@ -190,6 +190,7 @@ impl Stage {
                 cache: charts(),
             },
             pace: Pace::default(),
+            fence: None,
         };
         Self {
             world: world.clone(),
@@ -225,6 +226,16 @@ impl Stage {
             told.push('\n');
         }
         told
+    }
+
+    /// Ctrl-C.
+    pub(crate) fn interrupt(&self) {
+        self.context.cancel.escalate();
+    }
+
+    /// Waits.
+    pub(crate) async fn wait(&self, duration: std::time::Duration) {
+        self.context.clock.sleep(duration).await;
     }
 
     async fn open(&self, command: &str) -> Result<Session, Failure> {

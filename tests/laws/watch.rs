@@ -170,6 +170,7 @@ fn outcome(entry: &Entry) -> Option<String> {
         Entry::Done { id, .. } => Some(format!("has {id} done")),
         Entry::Found { id, .. } => Some(format!("has {id} found")),
         Entry::Failed { id, .. } => Some(format!("has {id} failed")),
+        Entry::Removed { id } => Some(format!("has {id} removed")),
         Entry::Gone => Some("has all gone".to_owned()),
     }
 }

@@ -135,7 +135,7 @@ where
 }
 
 fn in_one_line(error: &dyn std::error::Error) -> String {
-    crate::apply::walk::with_causes(error)
+    crate::error::with_causes(error)
 }
 
 #[cfg(test)]

@@ -207,11 +207,7 @@ pub(crate) fn refused(what: &str, error: kube::Error) -> ProviderError {
     let (code, class, words) = match &error {
         kube::Error::Api(status) => (status.reason.clone(), classify(status), status.message.clone()),
         kube::Error::Discovery(_) => (String::new(), Class::NotFound, error.to_string()),
-        _ => (
-            String::new(),
-            Class::Unanswered,
-            crate::apply::walk::with_causes(&error),
-        ),
+        _ => (String::new(), Class::Unanswered, crate::error::with_causes(&error)),
     };
     ProviderError {
         what: what.to_owned(),
