@@ -4,6 +4,7 @@
 //! [`Core::next_wake`] says when to come back. Nothing here waits, and nothing reads a clock.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -268,6 +269,12 @@ impl Core {
     /// Every AWS call so far that may have changed something, in order.
     pub fn mutations(&self) -> &[aws::Mutation] {
         &self.aws.mutations
+    }
+
+    /// How long each thing took from the call that made it until it could be used: resources of EC2 by their id, others
+    /// by names such as `eks/addon/tube/coredns` and `tube/Deployment/default/vllm`.
+    pub fn arrivals(&self) -> BTreeMap<String, Duration> {
+        self.aws.arrivals.durations()
     }
 
     /// Everything that exists in the account: ids by kind.

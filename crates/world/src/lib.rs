@@ -6,6 +6,7 @@
 //!
 //! It never meets the code that calls it but as HTTP: that is what makes it evidence.
 
+mod arrivals;
 pub mod connect;
 mod content;
 mod core;

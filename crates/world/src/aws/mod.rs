@@ -41,6 +41,7 @@ pub use crate::aws::mutations::Mutation;
 pub(crate) use crate::aws::scope::Scope;
 pub(crate) use crate::aws::tags::Tags;
 
+use crate::arrivals::Arrivals;
 use crate::aws::faults::Faults;
 use crate::aws::throttle::Buckets;
 use crate::core::Request;
@@ -63,6 +64,8 @@ pub(crate) struct Account {
     // A diary for whoever looks on: the world does not depend on it, so it is not stored.
     #[serde(skip)]
     pub(crate) mutations: Vec<Mutation>,
+    #[serde(default)]
+    pub(crate) arrivals: Arrivals,
     buckets: Buckets,
     // How many calls came: each call's id is drawn from its number, so that reads do not disturb other chance.
     calls: u64,
@@ -218,6 +221,7 @@ impl Account {
             keys: BTreeMap::new(),
             faults: Faults::default(),
             mutations: Vec::new(),
+            arrivals: Arrivals::default(),
             buckets: Buckets::default(),
             calls: 0,
         }

@@ -185,7 +185,13 @@ fn create(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
     if let Some(token) = token {
         site.ec2().tokens.insert(token, id.clone());
     }
+    let comes_up = gateway.due.filter(|_| gateway.state == State::Pending);
     site.keep(&id, gateway, tags);
+    // It can be seen long before it carries anything.
+    site.account.arrivals.made(id.clone(), site.now);
+    if let Some(at) = comes_up {
+        site.account.arrivals.usable(&id, at);
+    }
     Ok(answer(site, form, &id))
 }
 

@@ -123,6 +123,8 @@ impl Site<'_> {
             std::time::Duration::try_from_secs_f64(unseen).unwrap_or_default(),
         );
         let now = self.now;
+        self.account.arrivals.made(id, now);
+        self.account.arrivals.usable(id, until.max(now));
         let ec2 = self.ec2();
         R::all_mut(ec2).insert(id.to_owned(), resource);
         if !tags.is_empty() {

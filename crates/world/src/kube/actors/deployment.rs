@@ -10,6 +10,7 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use crate::core::Scene;
+use crate::kube::Cluster;
 use crate::kube::actors::Actor;
 use crate::kube::actors::Work;
 use crate::kube::actors::condition;
@@ -50,6 +51,9 @@ fn reconcile(scene: &mut Scene<'_>, name: &Name) -> Option<Timestamp> {
         return None;
     }
     let mut sets = sets_of(scene, &deployment);
+    if sets.is_empty() {
+        scene.aws.arrivals.made(known_as(scene.cluster, name), scene.now);
+    }
     let hash = template_hash(&deployment["spec"]["template"]);
     let paused = deployment["spec"]["paused"] == true;
     if !paused && !sets.iter().any(|set| is_current(set, &hash)) {
@@ -65,6 +69,11 @@ fn reconcile(scene: &mut Scene<'_>, name: &Name) -> Option<Timestamp> {
     let sets = sets_of(scene, &deployment);
     write_status(scene, &deployment, &sets, &hash);
     progress_deadline(scene, name)
+}
+
+/// What a Deployment's arrival is noted under.
+fn known_as(cluster: &Cluster, name: &Name) -> String {
+    format!("{}/Deployment/{}/{}", cluster.name, name.namespace, name.name)
 }
 
 fn sets_of(scene: &Scene<'_>, deployment: &Value) -> Vec<Arc<Value>> {
@@ -305,6 +314,9 @@ fn write_status(scene: &mut Scene<'_>, deployment: &Value, sets: &[Arc<Value>], 
     let set_name = new.map_or_else(String::new, |set| Name::of(set).name);
     let name = Name::of(deployment);
     let now = scene.now;
+    if complete {
+        scene.aws.arrivals.usable(&known_as(scene.cluster, &name), now);
+    }
     scene
         .cluster
         .store

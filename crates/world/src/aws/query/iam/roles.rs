@@ -128,6 +128,9 @@ fn create(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
         inline: BTreeMap::new(),
         heard: site.heard(),
     };
+    let known_as = format!("iam/role/{name}");
+    site.account.arrivals.made(known_as.clone(), role.created);
+    site.account.arrivals.usable(&known_as, role.heard);
     let xml = whole(&role);
     site.iam().roles.insert(name.to_owned(), role);
     Ok(xml)

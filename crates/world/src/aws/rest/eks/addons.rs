@@ -176,6 +176,7 @@ pub(super) fn create(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, 
         let cluster = super::cluster(scene, input.region(), input.name(0))?;
         addon.associations.push(cluster.associations[&id].arn().to_owned());
     }
+    scene.account.arrivals.made(known_as(&addon), now);
     let output = json!({"addon": addon.described()});
     let cluster = super::cluster(scene, input.region(), input.name(0))?;
     cluster.addons.insert(addon.name.clone(), addon);
@@ -264,7 +265,7 @@ pub(super) fn advance(scene: &mut Scene<'_>, region: &str, name: &str) {
     let Ok(cluster) = super::cluster(scene, region, name) else {
         return;
     };
-    let mut gone = Vec::new();
+    let (mut gone, mut active) = (Vec::new(), Vec::new());
     for addon in cluster.addons.values_mut() {
         let due = addon.due.is_some_and(|due| due <= now);
         match addon.status {
@@ -277,6 +278,9 @@ pub(super) fn advance(scene: &mut Scene<'_>, region: &str, name: &str) {
             Status::Deleting if due => gone.push(addon.name.clone()),
             _ => {}
         }
+        if addon.status == Status::Active {
+            active.push(known_as(addon));
+        }
     }
     for name in gone {
         let owned = cluster
@@ -288,6 +292,14 @@ pub(super) fn advance(scene: &mut Scene<'_>, region: &str, name: &str) {
             .associations
             .retain(|_, association| !owned.iter().any(|arn| arn == association.arn()));
     }
+    for addon in active {
+        scene.account.arrivals.usable(&addon, now);
+    }
+}
+
+/// What its arrival is noted under.
+fn known_as(addon: &Addon) -> String {
+    format!("eks/addon/{}/{}", addon.cluster, addon.name)
 }
 
 /// Whether a node of the cluster is ready.

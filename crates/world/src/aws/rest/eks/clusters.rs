@@ -325,6 +325,8 @@ pub(super) fn create(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, 
         return Err(in_use(format!("Cluster already exists with name: {}", body.name)));
     }
     let cluster = design(scene, input, body)?;
+    let known_as = format!("eks/cluster/{}", cluster.name);
+    scene.account.arrivals.made(known_as, scene.now);
     let output = json!({"cluster": cluster.described()});
     let clusters = &mut scene.account.region(region).eks.clusters;
     clusters.insert(cluster.name.clone(), cluster);
@@ -546,6 +548,8 @@ fn begin(scene: &mut Scene<'_>, region: &str, name: &str) {
         cluster.status = Status::Active;
     }
     ensure_log_group(scene, region, name);
+    let now = scene.now;
+    scene.account.arrivals.usable(&format!("eks/cluster/{name}"), now);
 }
 
 /// The control plane is gone, with everything that was in it; its last log lines are still on their way.

@@ -292,8 +292,15 @@ pub(super) fn create(scene: &mut Scene<'_>, input: &Input<'_>) -> Result<Value, 
     access::admit_nodes(scene, region, input.name(0), &group.role);
     let output = json!({"nodegroup": group.described()});
     let cluster = cluster(scene, region, input.name(0))?;
+    let known_as = known_as(&group.cluster, &group.name);
     cluster.nodegroups.insert(group.name.clone(), group);
+    scene.account.arrivals.made(known_as, scene.now);
     Ok(output)
+}
+
+/// What its arrival is noted under.
+fn known_as(cluster: &str, name: &str) -> String {
+    format!("eks/nodegroup/{cluster}/{name}")
 }
 
 fn design(scene: &mut Scene<'_>, input: &Input<'_>, body: Create) -> Result<Nodegroup, Refusal> {
@@ -503,6 +510,9 @@ fn act(scene: &mut Scene<'_>, region: &str, cluster: &str, name: &str) {
         let failed = !complete || is_new && scene.account.faults.fails("node-group");
         if let Ok(found) = group(scene, region, cluster, name) {
             found.status = if failed { Status::CreateFailed } else { Status::Active };
+        }
+        if !failed {
+            scene.account.arrivals.usable(&known_as(cluster, name), now);
         }
         return;
     }
