@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use kube::api::ApiResource;
 use kube::api::DynamicObject;
+use kube::api::GetParams;
 use kube::api::ListParams;
 use kube::core::GroupVersionKind;
+use kube::core::Request;
 use kube::discovery::Scope;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -98,11 +100,12 @@ impl Kube {
             Err(error) if error.class == Class::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let found = api
-            .get_opt(&name.name)
-            .await
-            .map_err(|error| refused(&format!("get {name}"), error))?;
-        Ok(found.map(|object| serde_json::to_value(object).expect("an object came as JSON")))
+        let request = Request::new(api.resource_url()).get(&name.name, &GetParams::default());
+        match self.ask(&format!("get {name}"), request).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.class == Class::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// All objects of a kind, in one LIST; none when there is no such kind.
@@ -119,16 +122,37 @@ impl Kube {
             Err(error) => return Err(error),
         };
         let api: kube::Api<DynamicObject> = kube::Api::all_with(self.client.clone(), &served.resource);
-        let list = api.list(&ListParams::default().labels(selector)).await;
-        let list = list.map_err(|error| refused(&format!("list {kind}"), error))?;
-        let whole = |object: DynamicObject| {
-            let mut object = serde_json::to_value(object).expect("an object came as JSON");
+        let mut objects = self.objects(&api, &format!("list {kind}"), selector).await?;
+        for object in &mut objects {
             // The items of a list do not repeat what the list is of.
             object["apiVersion"] = Value::String(api_version.to_owned());
             object["kind"] = Value::String(kind.to_owned());
-            object
-        };
-        Ok(list.items.into_iter().map(whole).collect())
+        }
+        Ok(objects)
+    }
+
+    async fn objects(
+        &self,
+        api: &kube::Api<DynamicObject>,
+        what: &str,
+        selector: &str,
+    ) -> Result<Vec<Value>, ProviderError> {
+        let request = Request::new(api.resource_url()).list(&ListParams::default().labels(selector));
+        let mut list = self.ask(what, request).await?;
+        match list["items"].take() {
+            Value::Array(objects) => Ok(objects),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Sends a request and takes the answer as it is: thousands of objects are not to be read twice.
+    async fn ask(
+        &self,
+        what: &str,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Value, ProviderError> {
+        let request = request.map_err(|error| refused(what, kube::Error::BuildRequest(error)))?;
+        self.client.request(request).await.map_err(|error| refused(what, error))
     }
 
     /// Deletes an object; gives whether there was one.

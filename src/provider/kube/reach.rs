@@ -2,8 +2,6 @@
 //!
 //! Pods are reached as `kubectl get --raw` reaches them, so that nothing has to be opened to the outside.
 
-use kube::api::DynamicObject;
-use kube::api::ListParams;
 use serde_json::Value;
 
 use crate::provider::error::ProviderError;
@@ -27,10 +25,8 @@ impl Kube {
             name: String::new(),
         };
         let api = self.api(&name).await?;
-        let list = api.list(&ListParams::default().labels(selector)).await;
-        let list = list.map_err(|error| refused(&format!("list {kind} in {namespace}"), error))?;
-        let whole = |object: DynamicObject| serde_json::to_value(object).expect("an object came as JSON");
-        Ok(list.items.into_iter().map(whole).collect())
+        self.objects(&api, &format!("list {kind} in {namespace}"), selector)
+            .await
     }
 
     /// What a pod answers at a path of its first port.
