@@ -197,8 +197,10 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
+    use crate::resource::kind::Kind;
 
     fn id(name: &str) -> ResourceId {
         ResourceId::new("queue", name)
@@ -239,6 +241,42 @@ mod tests {
             .collect();
         assert_eq!(path, ["queue/c 9s", "queue/d 11s"]);
         assert_eq!(graph.remaining(seconds)[&id("a")], Duration::from_secs(6));
+    }
+
+    #[test]
+    fn every_mistake_says_what_to_do_next() {
+        let twice = [
+            Desired::new(Kind::Queue, "jobs", "jobs", json!({})),
+            Desired::new(Kind::Queue, "jobs", "other", json!({})),
+        ];
+        let cases = [
+            (graph(&[("a", &["a"])]), "take one of these references or `needs` out"),
+            (
+                graph(&[("worker", &["elsewhere"])]),
+                "declare it, or take the reference out",
+            ),
+            (Graph::new(&twice), "rename one of the two"),
+        ];
+        for (refused, hint) in cases {
+            assert_eq!(refused.unwrap_err().hints(), [hint]);
+        }
+        assert_eq!(
+            Graph::new(&twice).unwrap_err().to_string(),
+            "`queue/jobs` is declared twice"
+        );
+    }
+
+    #[test]
+    fn an_arrow_leads_from_what_is_needed_to_what_needs_it() {
+        let dot = graph(&[("jobs", &[]), ("worker", &["jobs"])]).unwrap().dot();
+        let lines: Vec<&str> = dot.lines().map(str::trim).collect();
+        let body = [
+            "\"queue/jobs\";",
+            "\"queue/worker\";",
+            "\"queue/jobs\" -> \"queue/worker\";",
+        ];
+        assert_eq!(lines[3..6], body);
+        assert_eq!((lines[0], lines[6]), ("digraph stack {", "}"));
     }
 
     /// Any dependencies that only point to smaller numbers.

@@ -424,6 +424,74 @@ mod tests {
     }
 
     #[test]
+    fn what_is_going_away_is_made_again() {
+        let vpc = vpc("10.0.0.0/16");
+        check(
+            std::slice::from_ref(&vpc),
+            vec![found(&vpc, vpc.spec.clone(), Readiness::Leaving)],
+            &["create vpc/main"],
+        );
+    }
+
+    #[test]
+    fn a_version_that_is_left_open_is_the_one_that_is_there() {
+        for (wanted, expected) in [
+            (json!({"version": ""}), "leave addon/dns"),
+            (json!({"version": "v2"}), "update addon/dns"),
+            (json!({"version": "v1", "other": ""}), "update addon/dns"),
+            (json!({"version": "v1", "wait": true}), "leave addon/dns"),
+        ] {
+            let addon = Desired::new(Kind::Addon, "dns", "dns", wanted);
+            let is = json!({"version": "v1", "other": "set"});
+            check(
+                std::slice::from_ref(&addon),
+                vec![found(&addon, is, Readiness::Ready)],
+                &[expected],
+            );
+        }
+    }
+
+    #[test]
+    fn a_plan_counts_what_it_does_and_is_empty_when_it_does_nothing() {
+        let names = ["new", "broken", "changed", "coming", "fine", "fine-too"];
+        let desired = names.map(|name| Desired::new(Kind::Queue, name, name, json!({"size": 1})));
+        let is =
+            |place: usize, size: u32, readiness: Readiness| found(&desired[place], json!({"size": size}), readiness);
+        let gone = Desired::new(Kind::Queue, "gone", "gone", json!({}));
+        let gone = found(&gone, json!({}), Readiness::Ready);
+        let (fine, fine_too) = (is(4, 1, Readiness::Ready), is(5, 1, Readiness::Ready));
+        let planned = |desired: &[Desired], observed: &[Observed]| {
+            plan(&Graph::new(desired).unwrap(), desired, observed).unwrap()
+        };
+        let all = planned(
+            &desired,
+            &[
+                is(1, 1, Readiness::Failed("no capacity".to_owned())),
+                is(2, 2, Readiness::Ready),
+                is(3, 1, Readiness::Waiting("creating".to_owned())),
+                fine.clone(),
+                fine_too,
+                gone.clone(),
+            ],
+        );
+        let counts = Counts {
+            created: 2,
+            changed: 1,
+            awaited: 1,
+            removed: 1,
+            unchanged: 2,
+        };
+        assert_eq!(all.counts(), counts);
+        let work: Vec<&str> = all.work().map(|step| step.desired.name.as_str()).collect();
+        assert_eq!(work, ["broken", "changed", "coming", "new"]);
+        let wanted = &desired[4..5];
+        assert!(!all.is_empty());
+        assert!(planned(wanted, std::slice::from_ref(&fine)).is_empty());
+        assert!(!planned(wanted, &[fine, gone]).is_empty());
+        assert!(!planned(wanted, &[]).is_empty());
+    }
+
+    #[test]
     fn what_the_stack_no_longer_has_is_removed() {
         let vpc = vpc("10.0.0.0/16");
         check(
@@ -441,5 +509,6 @@ mod tests {
         let message =
             "`vpc/main` exists with cidr = \"10.0.0.0/16\", and cannot become \"10.1.0.0/16\" while it exists";
         assert_eq!(error.to_string(), message);
+        assert_eq!(error.hints(), ["set cidr back, or take the stack down and up again"]);
     }
 }

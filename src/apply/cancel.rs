@@ -46,4 +46,16 @@ mod tests {
         cancel.escalate();
         assert!(cancel.abandon.is_cancelled());
     }
+
+    #[test]
+    fn whoever_waits_for_a_request_hears_of_it() {
+        use futures::FutureExt as _;
+        let cancel = Cancel::default();
+        let heard = || (cancel.draining().now_or_never(), cancel.abandoned().now_or_never());
+        assert_eq!((heard(), cancel.is_draining()), ((None, None), false));
+        cancel.escalate();
+        assert_eq!((heard(), cancel.is_draining()), ((Some(()), None), true));
+        cancel.escalate();
+        assert_eq!(heard(), (Some(()), Some(())));
+    }
 }

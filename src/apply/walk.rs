@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -36,7 +37,7 @@ pub struct Ready {
     /// The fields, with nothing unknown left in them.
     pub spec: Value,
     /// What everything before it gave.
-    pub known: Outputs,
+    pub known: Arc<Outputs>,
     /// The same for every attempt at this step: AWS recognises a repeated request by it.
     pub token: String,
 }
@@ -102,10 +103,8 @@ pub async fn walk<E: Hint>(
             ready.insert((std::cmp::Reverse(remaining[*id]), id));
         }
     }
-    let mut outcome = Outcome {
-        outputs: plan.known.clone(),
-        ..Outcome::default()
-    };
+    let mut outcome = Outcome::default();
+    let mut known = Arc::new(plan.known.clone());
     let work = plan.work().map(|step| step.desired.id.clone());
     tools.events.emit(EventKind::Planned {
         ids: work.collect(),
@@ -117,14 +116,7 @@ pub async fn walk<E: Hint>(
         while running.len() < AT_ONCE && unwritten.is_none() && !tools.cancel.is_draining() {
             let Some((_, id)) = ready.pop_first() else { break };
             let step = &plan.steps[id];
-            running.push(attempt(
-                plan,
-                step,
-                remaining[id],
-                outcome.outputs.clone(),
-                tools,
-                &perform,
-            ));
+            running.push(attempt(plan, step, remaining[id], known.clone(), tools, &perform));
         }
         let ended = tokio::select! {
             biased;
@@ -136,13 +128,16 @@ pub async fn walk<E: Hint>(
             // What runs was begun, and is worth its end.
             Err(error) => unwritten = unwritten.or(Some(error)),
             Ok(Ok(outputs)) => {
-                outcome.outputs.insert(id.clone(), outputs);
+                // Whoever runs holds what is known. Most objects give nothing, and need no copy of it.
+                if known.get(&id).map_or(!outputs.is_empty(), |before| *before != outputs) {
+                    Arc::make_mut(&mut known).insert(id.clone(), outputs);
+                }
                 outcome.took.insert(id.clone(), took);
                 outcome.applied.insert(id.clone());
                 for dependent in &dependents[&id] {
                     let count = missing.get_mut(dependent).expect("every dependent is in the graph");
                     *count -= 1;
-                    if *count == 0 && !outcome.skipped.contains_key(*dependent) {
+                    if *count == 0 {
                         ready.insert((std::cmp::Reverse(remaining[*dependent]), dependent));
                     }
                 }
@@ -161,6 +156,7 @@ pub async fn walk<E: Hint>(
         !outcome.applied.contains(*id) && !outcome.failed.contains_key(*id) && !outcome.skipped.contains_key(*id)
     });
     outcome.unstarted = left.cloned().collect();
+    outcome.outputs = Arc::unwrap_or_clone(known);
     Ok(outcome)
 }
 
@@ -186,7 +182,7 @@ async fn attempt<E: Hint>(
     plan: &Plan,
     step: &Step,
     remaining: Duration,
-    known: Outputs,
+    known: Arc<Outputs>,
     tools: &Tools<'_>,
     perform: &impl AsyncFn(Ready) -> Result<BTreeMap<String, String>, E>,
 ) -> Attempt {
@@ -219,7 +215,7 @@ async fn attempt<E: Hint>(
 async fn journalled<E: Hint>(
     plan: &Plan,
     step: &Step,
-    known: Outputs,
+    known: Arc<Outputs>,
     tools: &Tools<'_>,
     perform: &impl AsyncFn(Ready) -> Result<BTreeMap<String, String>, E>,
 ) -> Written {
@@ -498,5 +494,170 @@ mod tests {
         let error = walk(&plan, &graph, &tools, perform).await.unwrap_err();
         assert!(matches!(error, JournalError::Store { .. }), "{error}");
         assert_eq!(ended.into_inner(), ["queue/short", "queue/long"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_was_neither_tried_nor_skipped_was_not_started() {
+        let resources: [(&str, u64, &[&str]); 5] = [
+            ("a", 0, &[]),
+            ("b", 1, &["a"]),
+            ("c", 3, &[]),
+            ("d", 1, &["c"]),
+            ("e", 5, &[]),
+        ];
+        let run = run(&resources, Cancel::default(), Some(2)).await;
+        let outcome = &run.outcome;
+        let names =
+            |ids: &mut dyn Iterator<Item = &ResourceId>| -> Vec<String> { ids.map(ToString::to_string).collect() };
+        assert_eq!(names(&mut outcome.failed.keys()), ["queue/a"]);
+        assert_eq!(names(&mut outcome.skipped.keys()), ["queue/b"]);
+        assert_eq!(names(&mut outcome.applied.iter()), ["queue/c", "queue/e"]);
+        assert_eq!(names(&mut outcome.unstarted.iter()), ["queue/d"]);
+        assert!(!outcome.is_complete());
+        assert_eq!(outcome.took[&ResourceId::new("queue", "e")], Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_walk_is_complete_when_nothing_failed_was_skipped_or_left() {
+        let id = || ResourceId::new("queue", "a");
+        let complete = Outcome::default();
+        assert!(complete.is_complete());
+        let outcomes = [
+            Outcome {
+                failed: BTreeMap::from([(id(), String::new())]),
+                ..complete.clone()
+            },
+            Outcome {
+                skipped: BTreeMap::from([(id(), id())]),
+                ..complete.clone()
+            },
+            Outcome {
+                unstarted: BTreeSet::from([id()]),
+                ..complete
+            },
+        ];
+        for outcome in outcomes {
+            assert!(!outcome.is_complete(), "{outcome:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_run_at_once_than_an_account_takes() {
+        let names: Vec<String> = (0..=AT_ONCE).map(|number| format!("{number:02}")).collect();
+        let resources: Vec<(&str, u64, &[&str])> =
+            names.iter().map(|name| (name.as_str(), 5, &[] as &[&str])).collect();
+        let run = run(&resources, Cancel::default(), None).await;
+        let at_first = run.started.iter().filter(|(_, at)| *at == 0).count();
+        assert_eq!(
+            (at_first, run.started.len(), run.took.as_secs()),
+            (AT_ONCE, AT_ONCE + 1, 10)
+        );
+    }
+
+    /// What is there is left alone or changed, what is not is made; each gives its name as its id.
+    async fn walk_over(observed: &[(&str, u32, &str)]) -> (Vec<String>, Outcome, Vec<String>) {
+        let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
+        let resource = |name: &str, needs: &[&str]| {
+            let needs: Vec<ResourceId> = needs.iter().map(|need| ResourceId::new("queue", need)).collect();
+            Desired::new(Kind::Queue, name, name, json!({"size": 1})).after(needs)
+        };
+        let user = Desired::new(
+            Kind::Queue,
+            "user",
+            "user",
+            json!({"size": 1, "of": "unknown(queue/used#id)"}),
+        );
+        let desired = [resource("used", &[]), user];
+        let found = |(name, size, id): &(&str, u32, &str)| crate::resource::observed::Observed {
+            id: ResourceId::new("queue", name),
+            kind: Kind::Queue,
+            spec: json!({"size": size, "of": "used-1"}),
+            outputs: BTreeMap::from([("id".to_owned(), (*id).to_owned())]),
+            readiness: crate::resource::observed::Readiness::Ready,
+        };
+        let observed: Vec<_> = observed.iter().map(found).collect();
+        let graph = Graph::new(&desired).unwrap();
+        let plan = plan::plan(&graph, &desired, &observed).unwrap();
+        let (events, mut listener) = Events::channel(clock);
+        let journal = Journal::in_memory();
+        let tools = Tools {
+            clock,
+            events: &events,
+            cancel: &Cancel::default(),
+            journal: &journal,
+            expected: &|_| Duration::from_secs(7),
+        };
+        let performed = RefCell::new(Vec::new());
+        let perform = async |ready: Ready| {
+            let name = ready.step.desired.name;
+            performed.borrow_mut().push(format!("{name} of {}", ready.spec["of"]));
+            Ok::<_, Denied>(BTreeMap::from([("id".to_owned(), format!("{name}-1"))]))
+        };
+        let outcome = walk(&plan, &graph, &tools, perform).await.unwrap();
+        let mut told = Vec::new();
+        while let Ok(event) = listener.try_recv() {
+            told.push(match event.kind {
+                EventKind::Planned { ids, expected } => format!("planned {} in {}s", ids.len(), expected.as_secs()),
+                EventKind::Started {
+                    id, action, remaining, ..
+                } => format!("{action} {id} {}s", remaining.as_secs()),
+                EventKind::Applied { id, .. } => format!("applied {id}"),
+                other => format!("{other:?}"),
+            });
+        }
+        (performed.into_inner(), outcome, told)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_gives_the_next_gets() {
+        let (performed, outcome, told) = walk_over(&[]).await;
+        assert_eq!(performed, ["used of null", "user of \"used-1\""]);
+        assert_eq!(outcome.outputs[&ResourceId::new("queue", "user")]["id"], "user-1");
+        let lines = [
+            "planned 2 in 14s",
+            "create queue/used 14s",
+            "applied queue/used",
+            "create queue/user 7s",
+            "applied queue/user",
+        ];
+        assert_eq!(told, lines);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_alone_is_not_told_and_still_gives_what_it_gave() {
+        let (performed, outcome, told) = walk_over(&[("used", 1, "used-1")]).await;
+        assert_eq!(performed, ["user of \"used-1\""]);
+        assert_eq!(outcome.outputs[&ResourceId::new("queue", "used")]["id"], "used-1");
+        assert_eq!(told, ["planned 1 in 7s", "create queue/user 7s", "applied queue/user"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_change_gives_takes_the_place_of_what_was_known() {
+        let (performed, outcome, _) = walk_over(&[("used", 2, "used-0")]).await;
+        assert_eq!(performed[1], "user of \"used-1\"");
+        assert_eq!(outcome.outputs[&ResourceId::new("queue", "used")]["id"], "used-1");
+        assert!(outcome.is_complete());
+    }
+
+    #[test]
+    fn causes_stand_behind_what_they_caused_and_are_not_said_twice() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Layer(&'static str, #[source] Option<Box<Layer>>);
+        let layers = |texts: [&'static str; 3]| {
+            let cause = texts
+                .into_iter()
+                .rev()
+                .fold(None, |cause, text| Some(Box::new(Layer(text, cause))));
+            *cause.expect("there are three")
+        };
+        assert_eq!(
+            with_causes(&layers(["cannot apply", "no answer", "timed out"])),
+            "cannot apply: no answer: timed out"
+        );
+        assert_eq!(
+            with_causes(&layers(["no answer: timed out", "timed out", "late"])),
+            "no answer: timed out: late"
+        );
     }
 }
