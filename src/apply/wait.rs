@@ -69,11 +69,11 @@ pub async fn until_ready<E: std::error::Error + 'static>(
 /// How long to pause before asking again.
 ///
 /// Long before the expected end nothing can have happened yet; half of what is left is a safe jump even when the
-/// expectation is off. Past it, the pauses grow again by a twentieth of the time waited, so that a late end costs at
-/// most that share.
+/// expectation is off. Near it and past it, a pause is a hundredth of the time waited, so that noticing an end late costs at
+/// most that share of it.
 pub fn pause(elapsed: Duration, expected: Duration) -> Duration {
     let left = expected.saturating_sub(elapsed);
-    let pause = if left > expected / 4 { left / 2 } else { elapsed / 50 };
+    let pause = if left > expected / 4 { left / 2 } else { elapsed / 100 };
     pause.clamp(OFTEN, SELDOM)
 }
 
@@ -111,10 +111,29 @@ mod tests {
             let (outcome, took, asked) = wait_for(seconds).await;
             outcome.unwrap();
             let late = took.saturating_sub(Duration::from_secs(seconds));
-            // Early on, half a minute; near the expected end and after it, a twentieth.
-            let allowed = if seconds < 300 { 30 } else { seconds / 20 };
+            // Early on, half a minute; near the expected end and after it, a hundredth.
+            let allowed = if seconds < 300 { 30 } else { seconds / 100 + 1 };
             assert!(late <= Duration::from_secs(allowed), "{seconds}s noticed {late:?} late");
-            assert!(asked <= 100, "{asked} questions for {seconds}s");
+            assert!(asked <= 200, "{asked} questions for {seconds}s");
+        }
+    }
+
+    #[test]
+    fn pauses_are_long_far_from_the_end_and_short_near_it() {
+        for (elapsed, expected, milliseconds) in [
+            // Half of what is left, and no more than half a minute.
+            (0, 40, 20_000),
+            (29, 40, 5_500),
+            (0, 510, 30_000),
+            // In the last quarter and later a hundredth of what has passed, and no less than a second.
+            (30, 40, 1_000),
+            (390, 510, 3_900),
+            (2_000, 510, 20_000),
+            (9_000, 510, 30_000),
+            (0, 0, 1_000),
+        ] {
+            let pause = pause(Duration::from_secs(elapsed), Duration::from_secs(expected));
+            assert_eq!(pause, Duration::from_millis(milliseconds), "{elapsed}s of {expected}s");
         }
     }
 

@@ -146,16 +146,18 @@ impl Blocks {
     }
 
     /// What every chart and workload waits for: somebody who may reach the cluster, and somewhere for pods to run.
+    ///
+    /// An add-on that needs nodes itself is nothing that pods need to start: DNS comes up beside the first of them.
     pub fn cluster_is_usable(expansions: &BTreeMap<&'static str, Expansion>) -> BTreeSet<ResourceId> {
         let usable = ["access", "addons", "cluster"]
             .iter()
             .filter_map(|name| expansions.get(name));
         let usable = usable.flat_map(|expansion| &expansion.resources);
-        let kinds = [Kind::AccessEntry, Kind::Addon, Kind::NodeGroup];
-        usable
-            .filter(|resource| kinds.contains(&resource.kind))
-            .map(|resource| resource.id.clone())
-            .collect()
+        let before_pods = |resource: &&Desired| match resource.kind {
+            Kind::Addon => resource.spec["wait"] == false,
+            kind => [Kind::AccessEntry, Kind::NodeGroup].contains(&kind),
+        };
+        usable.filter(before_pods).map(|resource| resource.id.clone()).collect()
     }
 }
 
