@@ -20,6 +20,10 @@ use crate::kube::store::GroupKind;
 use crate::random::Random;
 use crate::registry;
 
+/// How often the account and its clusters may wake each other at one moment; an add-on that heals when its node is there
+/// is a round or two.
+const ROUNDS: usize = 100;
+
 /// A request as it arrives, its body whole.
 pub type Request = http::Request<Bytes>;
 
@@ -116,6 +120,10 @@ pub struct Core {
     // By host name of the API endpoint.
     clusters: BTreeMap<String, Cluster>,
     tickets: Tickets,
+    // When the world next changes by itself, if that is known: it rests until then, or until somebody touches it. The end
+    // of time when nothing is due.
+    #[serde(skip)]
+    rests_until: Option<Timestamp>,
 }
 
 /// Hands out ticket numbers and collects what is owed.
@@ -173,6 +181,7 @@ impl Core {
             aws: aws::Account::new(&settings.account),
             clusters: BTreeMap::new(),
             tickets: Tickets::default(),
+            rests_until: None,
         }
     }
 
@@ -252,12 +261,16 @@ impl Core {
 
     /// When the world next changes by itself, if nobody calls before.
     pub fn next_wake(&self) -> Option<Timestamp> {
+        if let Some(known) = self.rests_until {
+            return Some(known).filter(|known| *known < Timestamp::MAX);
+        }
         let clusters = self.clusters.values().filter_map(Cluster::next_wake);
         clusters.chain(self.aws.next_wake()).min()
     }
 
     /// Sets a fault.
     pub fn fault(&mut self, fault: aws::Fault) {
+        self.rests_until = None;
         self.aws.faults.add(fault);
     }
 
@@ -284,6 +297,7 @@ impl Core {
 
     /// Forgets a ticket whose client went away.
     pub fn abandon(&mut self, ticket: Ticket) {
+        self.rests_until = None;
         for cluster in self.clusters.values_mut() {
             cluster.abandon(ticket);
         }
@@ -334,37 +348,60 @@ impl Core {
     /// The account, for tests that arrange what no client could.
     #[cfg(test)]
     pub(crate) fn account(&mut self) -> &mut aws::Account {
+        self.rests_until = None;
         &mut self.aws
     }
 
     /// The clusters, for tests that arrange what no client could.
     #[cfg(test)]
     pub(crate) fn clusters(&mut self) -> &mut BTreeMap<String, Cluster> {
+        self.rests_until = None;
         &mut self.clusters
     }
 
     /// Runs everything that is due, earliest first, until the world rests at `now`.
     pub(crate) fn settle(&mut self, now: Timestamp) {
-        while let Some(due) = self.next_wake().filter(|due| *due <= now) {
+        loop {
+            if self.rests_until.is_none() {
+                self.step();
+                self.rests_until = Some(self.next_wake().unwrap_or(Timestamp::MAX));
+            }
+            let Some(due) = self.next_wake().filter(|due| *due <= now) else {
+                break;
+            };
             self.now = self.now.max(due);
-            self.step();
+            self.rests_until = None;
         }
         self.now = self.now.max(now);
-        self.step();
     }
 
-    /// Lets the account and then each cluster act on what is due or changed at this moment.
+    /// Lets the account and then each cluster act on what is due or changed at this moment, until they rest: what
+    /// happens in a cluster may be what something in the account waits for.
     fn step(&mut self) {
-        aws::advance(self.aws_scene());
-        let hosts: Vec<String> = self.clusters.keys().cloned().collect();
-        for host in hosts {
-            if let Some(mut scene) = self.scene(&host) {
-                kube::advance(&mut scene);
+        for _ in 0..ROUNDS {
+            let before = self.revisions();
+            aws::advance(self.aws_scene());
+            let hosts: Vec<String> = self.clusters.keys().cloned().collect();
+            for host in hosts {
+                if let Some(mut scene) = self.scene(&host) {
+                    kube::advance(&mut scene);
+                }
+            }
+            if self.revisions() == before {
+                return;
             }
         }
+        tracing::error!("the account and its clusters undo each other's work");
     }
 
+    /// How often objects changed, in all clusters together.
+    fn revisions(&self) -> u64 {
+        self.clusters.values().map(|cluster| cluster.store.revision()).sum()
+    }
+
+    /// Whoever works on the account may wake it.
     pub(crate) fn aws_scene(&mut self) -> aws::Scene<'_> {
+        self.rests_until = None;
         aws::Scene {
             now: self.now,
             random: &mut self.random,
@@ -373,12 +410,15 @@ impl Core {
         }
     }
 
+    /// Whoever works on a cluster may wake it.
     fn scene(&mut self, host: &str) -> Option<Scene<'_>> {
+        let cluster = self.clusters.get_mut(host)?;
+        self.rests_until = None;
         Some(Scene {
             now: self.now,
             random: &mut self.random,
             aws: &mut self.aws,
-            cluster: self.clusters.get_mut(host)?,
+            cluster,
             tickets: &mut self.tickets,
         })
     }
