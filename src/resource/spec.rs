@@ -85,7 +85,7 @@ pub struct IngressRule {
     pub protocol: String,
     pub from_port: i32,
     pub to_port: i32,
-    /// A CIDR, a security group id, or `self`.
+    /// A CIDR, the id of a security group or of a prefix list, or `self`.
     pub source: String,
     pub description: String,
 }

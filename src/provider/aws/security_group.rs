@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::IpPermission;
 use aws_sdk_ec2::types::IpRange;
+use aws_sdk_ec2::types::Ipv6Range;
+use aws_sdk_ec2::types::PrefixListId;
 use aws_sdk_ec2::types::ResourceType;
 use aws_sdk_ec2::types::UserIdGroupPair;
 
@@ -140,6 +142,12 @@ fn rules(group: &str, permissions: &[IpPermission]) -> BTreeSet<IngressRule> {
         for range in permission.ip_ranges() {
             rules.insert(rule(range.cidr_ip().unwrap_or_default(), range.description()));
         }
+        for range in permission.ipv6_ranges() {
+            rules.insert(rule(range.cidr_ipv6().unwrap_or_default(), range.description()));
+        }
+        for list in permission.prefix_list_ids() {
+            rules.insert(rule(list.prefix_list_id().unwrap_or_default(), list.description()));
+        }
         for pair in permission.user_id_group_pairs() {
             let source = pair.group_id().unwrap_or_default();
             rules.insert(rule(if source == group { SELF } else { source }, pair.description()));
@@ -154,6 +162,14 @@ fn permission(group: &str, rule: &IngressRule) -> IpPermission {
         .from_port(rule.from_port)
         .to_port(rule.to_port);
     let description = Some(rule.description.clone()).filter(|text| !text.is_empty());
+    if rule.source.contains(':') {
+        let range = Ipv6Range::builder().cidr_ipv6(&rule.source).set_description(description);
+        return permission.ipv6_ranges(range.build()).build();
+    }
+    if rule.source.starts_with("pl-") {
+        let list = PrefixListId::builder().prefix_list_id(&rule.source).set_description(description);
+        return permission.prefix_list_ids(list.build()).build();
+    }
     if rule.source.contains('/') {
         let range = IpRange::builder().cidr_ip(&rule.source).set_description(description);
         return permission.ip_ranges(range.build()).build();
