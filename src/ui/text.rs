@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use owo_colors::Style;
+use unicode_width::UnicodeWidthChar as _;
+use unicode_width::UnicodeWidthStr as _;
 
 /// One row of a drawing.
 #[derive(Clone, Debug, Default)]
@@ -73,14 +75,22 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     if length(text) <= width {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    let mut kept = String::new();
+    let mut room = width.saturating_sub(1);
+    for letter in text.chars() {
+        match room.checked_sub(letter.width().unwrap_or(0)) {
+            Some(left) => room = left,
+            None => break,
+        }
+        kept.push(letter);
+    }
     let mark = if width == 0 { "" } else { "…" };
     format!("{kept}{mark}")
 }
 
-/// How many columns a text takes.
+/// How many columns a text takes; some letters take two, and some none.
 pub(crate) fn length(text: &str) -> usize {
-    text.chars().count()
+    text.width()
 }
 
 /// A number of things, such as `3 releases`.
@@ -157,6 +167,22 @@ mod tests {
         ] {
             let drawn = anstream::adapter::strip_str(&row().cut(width)).to_string();
             assert_eq!(drawn.trim_end(), expected.trim_end(), "in {width}");
+            assert!(length(&drawn) <= width, "in {width}");
+        }
+    }
+
+    #[test]
+    fn letters_that_take_two_columns_are_cut_where_there_is_room_for_one() {
+        for (width, expected) in [
+            (9, "管 tube管"),
+            (8, "管 tube…"),
+            (7, "管 tub…"),
+            (3, "管…"),
+            (2, "…"),
+            (1, "…"),
+        ] {
+            let drawn = Row::of(style::plain(), "管 tube管").cut(width);
+            assert_eq!(drawn.trim_end(), expected, "in {width}");
             assert!(length(&drawn) <= width, "in {width}");
         }
     }
