@@ -41,6 +41,19 @@ pub enum Action {
     Nothing,
 }
 
+impl Action {
+    /// What is done, in a word.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update { .. } => "update",
+            Self::Await => "await",
+            Self::Replace { .. } => "replace",
+            Self::Nothing => "leave",
+        }
+    }
+}
+
 /// One resource and what is to be done about it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
@@ -286,20 +299,10 @@ mod tests {
         let mut told: Vec<String> = plan
             .steps
             .values()
-            .map(|step| format!("{} {}", verb(&step.action), step.desired.id))
+            .map(|step| format!("{} {}", step.action.verb(), step.desired.id))
             .collect();
         told.extend(plan.removals.iter().map(|removal| format!("remove {}", removal.id)));
         assert_eq!(told, expected);
-    }
-
-    fn verb(action: &Action) -> &'static str {
-        match action {
-            Action::Create => "create",
-            Action::Update { .. } => "update",
-            Action::Await => "await",
-            Action::Replace { .. } => "replace",
-            Action::Nothing => "leave",
-        }
     }
 
     #[test]

@@ -195,7 +195,7 @@ async fn attempt<E: Hint>(
     let begun = tools.clock.now();
     tools.events.emit(EventKind::Started {
         id: id.clone(),
-        action: verb(&step.action).to_owned(),
+        action: step.action.verb().to_owned(),
         expected: (tools.expected)(&id),
         remaining,
     });
@@ -221,7 +221,7 @@ async fn journalled<E: Hint>(
 ) -> Written {
     let id = &step.desired.id;
     let spec = unknown::resolve(&step.desired.spec, &known);
-    let token = tools.journal.intend(id, verb(&step.action), &spec).await?;
+    let token = tools.journal.intend(id, step.action.verb(), &spec).await?;
     let begun = tools.clock.now();
     if let Some(error) = unresolved(&spec, plan) {
         tools.journal.failed(id, &error).await?;
@@ -276,16 +276,6 @@ fn skip_branch(
             });
             branch.extend(dependents[id].iter().copied());
         }
-    }
-}
-
-fn verb(action: &Action) -> &'static str {
-    match action {
-        Action::Create => "create",
-        Action::Update { .. } => "update",
-        Action::Await => "await",
-        Action::Replace { .. } => "replace",
-        Action::Nothing => "leave",
     }
 }
 

@@ -296,12 +296,7 @@ impl Declared for bool {
 
 impl Declared for u32 {
     fn read(reader: &Reader<'_>, key: &Key, node: &Node) -> Option<Self> {
-        let number = match &node.content {
-            Content::Number(number) => number.as_u64().and_then(|number| Self::try_from(number).ok()),
-            Content::Text(text) if node.referred => text.parse().ok(),
-            _ => None,
-        };
-        number.or_else(|| reader.mismatch(key, node, "a whole number", None))
+        whole(reader, key, node)
     }
 
     fn schema() -> Value {
@@ -335,17 +330,22 @@ impl<const LEAST: u32, const MOST: u32> Declared for Within<LEAST, MOST> {
 
 impl Declared for u64 {
     fn read(reader: &Reader<'_>, key: &Key, node: &Node) -> Option<Self> {
-        let number = match &node.content {
-            Content::Number(number) => number.as_u64(),
-            Content::Text(text) if node.referred => text.parse().ok(),
-            _ => None,
-        };
-        number.or_else(|| reader.mismatch(key, node, "a whole number", None))
+        whole(reader, key, node)
     }
 
     fn schema() -> Value {
-        or_reference(json!({"type": "integer", "minimum": 0}))
+        u32::schema()
     }
+}
+
+fn whole<T: TryFrom<u64>>(reader: &Reader<'_>, key: &Key, node: &Node) -> Option<T> {
+    let number = match &node.content {
+        Content::Number(number) => number.as_u64(),
+        Content::Text(text) if node.referred => text.parse().ok(),
+        _ => None,
+    };
+    let number = number.and_then(|number| T::try_from(number).ok());
+    number.or_else(|| reader.mismatch(key, node, "a whole number", None))
 }
 
 impl Declared for Duration {

@@ -163,11 +163,15 @@ fn permission(group: &str, rule: &IngressRule) -> IpPermission {
         .to_port(rule.to_port);
     let description = Some(rule.description.clone()).filter(|text| !text.is_empty());
     if rule.source.contains(':') {
-        let range = Ipv6Range::builder().cidr_ipv6(&rule.source).set_description(description);
+        let range = Ipv6Range::builder()
+            .cidr_ipv6(&rule.source)
+            .set_description(description);
         return permission.ipv6_ranges(range.build()).build();
     }
     if rule.source.starts_with("pl-") {
-        let list = PrefixListId::builder().prefix_list_id(&rule.source).set_description(description);
+        let list = PrefixListId::builder()
+            .prefix_list_id(&rule.source)
+            .set_description(description);
         return permission.prefix_list_ids(list.build()).build();
     }
     if rule.source.contains('/') {
