@@ -10,6 +10,7 @@ pub mod session;
 
 pub mod gateway;
 
+pub mod forecast;
 mod perform;
 
 pub mod offline;

@@ -1,8 +1,6 @@
 //! `tubectl plan`: what `up` would do.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use camino::Utf8Path;
 use serde_json::Value;
@@ -11,18 +9,17 @@ use serde_json::json;
 use crate::commands::args::Plan;
 use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
+use crate::commands::forecast::Forecast;
 use crate::commands::live::watched;
 use crate::commands::place::Meant;
 use crate::commands::place::said;
 use crate::commands::session::Look;
 use crate::commands::session::Session;
 use crate::commands::session::shown;
-use crate::commands::up::expected;
 use crate::error::Failure;
 use crate::error::Kind;
-use crate::event::minutes;
 use crate::plan::Action;
-use crate::resource::id::ResourceId;
+use crate::resource::diff::Change;
 use crate::ui::output::Format;
 use crate::ui::output::Output;
 
@@ -33,9 +30,14 @@ pub async fn run(arguments: &Plan, home: &Utf8Path, format: Format, output: Outp
     watched(connected, Format::Text, output, async |context| {
         let session = Session::open(&context, "plan", &files, &settings).await?;
         let look = session.look_and_check(&context).await?;
+        let forecast = Forecast::of(&session, &look);
         output.data(&match format {
-            Format::Text => text(&look) + &effort(&look, &session.journal.state().history),
-            Format::Json => serde_json::to_string_pretty(&document(&look)).expect("a plan is plain data"),
+            Format::Text => text(&look) + &forecast.text(),
+            Format::Json => {
+                let mut document = document(&look);
+                (document["expected"], document["cost"]) = forecast.document();
+                serde_json::to_string_pretty(&document).expect("a plan is plain data")
+            }
         });
         if arguments.exit_code && !look.plan.is_empty() {
             let what = "the world is not as the stack says";
@@ -62,22 +64,6 @@ pub fn document(look: &Look) -> Value {
     })
 }
 
-/// What doing it takes.
-pub fn effort(look: &Look, history: &BTreeMap<ResourceId, u64>) -> String {
-    if look.plan.is_empty() {
-        return String::new();
-    }
-    let duration = |id: &ResourceId| match look.plan.steps[id].action {
-        Action::Nothing => Duration::ZERO,
-        Action::Create | Action::Await | Action::Replace { .. } | Action::Update { .. } => expected(id, look, history),
-    };
-    let longest = look.graph.critical_path(duration).last().map(|(_, end)| *end);
-    format!(
-        "about {} from now, by the longest chain\n",
-        minutes(longest.unwrap_or_default())
-    )
-}
-
 /// A plan as people read it.
 pub fn text(look: &Look) -> String {
     let mut text = String::new();
@@ -90,10 +76,13 @@ pub fn text(look: &Look) -> String {
             Action::Nothing => Ok(()),
             Action::Update { changes } => {
                 writeln!(text, "  ~ {id}").expect("writing to a string does not fail");
-                changes.iter().try_for_each(|change| {
-                    let before = change.before.as_ref().map_or("nothing".to_owned(), shown);
-                    writeln!(text, "      {}: {before} -> {}", change.path, shown(&change.after))
-                })
+                changes
+                    .iter()
+                    .flat_map(differences)
+                    .try_for_each(|(field, is, should)| {
+                        let told = |value: Option<String>| value.unwrap_or_else(|| "nothing".to_owned());
+                        writeln!(text, "      {field}: {} -> {}", told(is), told(should))
+                    })
             }
         }
         .expect("writing to a string does not fail");
@@ -108,4 +97,47 @@ pub fn text(look: &Look) -> String {
     );
     writeln!(text, "{summary}").expect("writing to a string does not fail");
     text
+}
+
+/// A change, field by field: what it is, and what it should be. Of two lists, what only one of them has.
+pub fn differences(change: &Change) -> Vec<(String, Option<String>, Option<String>)> {
+    let path = || change.path.clone();
+    let (Some(Value::Array(before)), Value::Array(after)) = (&change.before, &change.after) else {
+        return vec![(path(), change.before.as_ref().map(shown), Some(shown(&change.after)))];
+    };
+    let gone = before.iter().filter(|item| !after.contains(item));
+    let new = after.iter().filter(|item| !before.contains(item));
+    gone.map(|item| (path(), Some(shown(item)), None))
+        .chain(new.map(|item| (path(), None, Some(shown(item)))))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_differ_by_what_only_one_of_them_has() {
+        let check = |before: Value, after: Value, expected: &[(Option<&str>, Option<&str>)]| {
+            let change = Change {
+                path: "field".to_owned(),
+                before: Some(before).filter(|before| !before.is_null()),
+                after,
+            };
+            let found = differences(&change);
+            let found: Vec<_> = found
+                .iter()
+                .map(|(_, is, should)| (is.as_deref(), should.as_deref()))
+                .collect();
+            assert_eq!(found, expected);
+        };
+        check(json!(3), json!(1), &[(Some("3"), Some("1"))]);
+        check(Value::Null, json!("tube"), &[(None, Some("tube"))]);
+        check(
+            json!([1, 2, 3]),
+            json!([1, 4]),
+            &[(Some("2"), None), (Some("3"), None), (None, Some("4"))],
+        );
+        check(json!({"a": 1}), json!([1]), &[(Some(r#"{"a":1}"#), Some("[1]"))]);
+    }
 }

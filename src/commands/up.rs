@@ -1,7 +1,6 @@
 //! `tubectl up`: make the world look like the stack.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use camino::Utf8Path;
 use serde_json::json;
@@ -14,6 +13,8 @@ use crate::commands::connect::Intent;
 use crate::commands::connect::connect;
 use crate::commands::context::Context;
 use crate::commands::context::WorldName;
+use crate::commands::forecast::Forecast;
+use crate::commands::forecast::expected;
 use crate::commands::live::SPEED;
 use crate::commands::live::agreed;
 use crate::commands::live::stoppable;
@@ -70,6 +71,7 @@ pub async fn run(arguments: &Up, home: &Utf8Path, format: Format, output: Output
 pub async fn raise(context: &Context, session: &Session, consent: Consent, output: Output) -> Result<(), Failure> {
     let look = session.look_and_check(context).await?;
     output.narrate(&plan::text(&look));
+    output.narrate(&Forecast::of(session, &look).text());
     if context.world == WorldName::Aws {
         return Err(Failure::said(
             FailureKind::Yours,
@@ -80,7 +82,6 @@ pub async fn raise(context: &Context, session: &Session, consent: Consent, outpu
     if look.plan.is_empty() {
         return Ok(());
     }
-    output.narrate(&plan::effort(&look, &session.journal.state().history));
     agreed(output, consent, format!("Bring up `{}`?", session.stack.name)).await?;
     let outcome = stoppable(context, apply(context, session, &look)).await?;
     verdict(context, &outcome)
@@ -252,12 +253,4 @@ pub fn verdict(context: &Context, outcome: &Outcome) -> Result<(), Failure> {
     let mut failure = Failure::said(kind, what, next);
     failure.hints.splice(0..0, outcome.hints.iter().cloned());
     Err(failure)
-}
-
-/// How long a resource is expected to take: what it took before, else what such things take.
-pub fn expected(id: &ResourceId, look: &Look, history: &std::collections::BTreeMap<ResourceId, u64>) -> Duration {
-    match history.get(id) {
-        Some(milliseconds) => Duration::from_millis(*milliseconds),
-        None => look.plan.steps[id].desired.kind.usual_duration(),
-    }
 }

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
+use serde_json::json;
 
+use crate::cost::fleet;
+use crate::cost::fleet::Fleet;
 use crate::cost::prices;
 use crate::cost::prices::Capacity;
 use crate::resource::desired::Desired;
@@ -22,7 +26,7 @@ pub struct Estimate {
 }
 
 /// What stands around the machines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Fixed {
     /// Control planes of EKS.
     pub control_planes: u32,
@@ -82,17 +86,128 @@ pub fn per_hour<'a>(machines: impl IntoIterator<Item = (&'a str, Capacity)>, reg
     estimate
 }
 
-/// What a planned stack costs an hour before anything scales: its node groups and what stands around them.
-pub fn planned(desired: &[Desired], region: &str) -> Estimate {
-    let mut machines = Vec::new();
+/// What a planned stack costs, before anything of it exists.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlook {
+    /// The machines that it has at rest and at most.
+    pub fleets: Vec<Fleet>,
+    /// What stands around them.
+    pub fixed: Fixed,
+    /// What it costs at rest.
+    pub rest: Estimate,
+    /// What it costs while everything that scales is at its largest.
+    pub most: Estimate,
+}
+
+/// What a planned stack costs: its node groups, the machines that its workloads bring, and what stands around them.
+pub fn planned(desired: &[Desired], region: &str) -> Outlook {
+    let mut fleets = Vec::new();
     for group in desired.iter().filter(|desired| desired.kind == Kind::NodeGroup) {
         // The first type that has capacity wins; usually that is the first.
         let instance_type = group.spec["types"][0].as_str().unwrap_or_default();
-        let capacity = Capacity::of_label(group.spec["capacity"].as_str().unwrap_or_default());
-        let count = group.spec["count"].as_u64().unwrap_or(0);
-        machines.extend((0..count).map(|_| (instance_type, capacity)));
+        let count = group.spec["count"].as_u64().and_then(|count| u32::try_from(count).ok());
+        fleets.push(Fleet {
+            purpose: group.id.to_string(),
+            instance_type: instance_type.to_owned(),
+            capacity: Capacity::of_label(group.spec["capacity"].as_str().unwrap_or_default()),
+            least: count.unwrap_or(0),
+            most: count.unwrap_or(0),
+        });
     }
-    per_hour(machines, region, Fixed::of(desired))
+    let objects = desired.iter().filter(|desired| desired.kind == Kind::Object);
+    let objects: Vec<_> = objects.map(|desired| &desired.spec).collect();
+    fleets.extend(fleet::of_workloads(&objects, region));
+    let fixed = Fixed::of(desired);
+    let sum = |count: fn(&Fleet) -> u32| {
+        let machines = fleets
+            .iter()
+            .flat_map(|fleet| (0..count(fleet)).map(move |_| (fleet.instance_type.as_str(), fleet.capacity)));
+        per_hour(machines, region, fixed)
+    };
+    let (rest, most) = (sum(|fleet| fleet.least), sum(|fleet| fleet.most));
+    Outlook {
+        fleets,
+        fixed,
+        rest,
+        most,
+    }
+}
+
+impl Outlook {
+    /// The outlook as programs read it; `show` is how long the stack's show is, if it has one.
+    pub fn document(&self, show: Option<Duration>) -> Value {
+        let machines = self.fleets.iter().map(|fleet| {
+            json!({
+                "for": fleet.purpose,
+                "type": fleet.instance_type,
+                "capacity": fleet.capacity.name(),
+                "least": fleet.least,
+                "most": fleet.most,
+            })
+        });
+        json!({
+            "hourly": cents(self.rest.hourly),
+            "hourly_at_most": cents(self.most.hourly),
+            "show": show.map(|length| json!({
+                "minutes": length.as_secs() / 60,
+                "at_most": cents(self.most.over(length)),
+            })),
+            "machines": machines.collect::<Vec<_>>(),
+            "around": self.fixed,
+            "estimated": self.most.estimated,
+            "unpriced": self.most.unpriced,
+            "prices": prices::DATE,
+        })
+    }
+
+    /// The outlook as people read it.
+    pub fn text(&self, show: Option<Duration>) -> String {
+        let Self { rest, most, .. } = self;
+        let mut text = format!("costs ${:.2} an hour", rest.hourly);
+        if cents(rest.hourly) < cents(most.hourly) {
+            text.push_str(&format!(" at rest and ${:.2} at most", most.hourly));
+        }
+        if let Some(length) = show {
+            let (minutes, total) = (length.as_secs() / 60, most.over(length));
+            text.push_str(&format!("; a show of {minutes} minutes ${total:.2} at most"));
+        }
+        for fleet in &self.fleets {
+            let count = if fleet.least == fleet.most {
+                fleet.most.to_string()
+            } else {
+                format!("{} to {}", fleet.least, fleet.most)
+            };
+            let (instance_type, capacity, purpose) = (&fleet.instance_type, fleet.capacity.name(), &fleet.purpose);
+            text.push_str(&format!("\n  {count:<7} {instance_type} {capacity} for {purpose}"));
+        }
+        for (count, what) in [
+            (self.fixed.control_planes, "EKS control plane"),
+            (self.fixed.nat_gateways, "NAT gateway with its address"),
+            (self.fixed.load_balancers, "load balancer"),
+        ] {
+            if count > 0 {
+                text.push_str(&format!("\n  {count:<7} {what}"));
+            }
+        }
+        for unpriced in &most.unpriced {
+            text.push_str(&format!("\n  {unpriced} has no price here and is not in the sum"));
+        }
+        if most.estimated {
+            text.push_str(&format!(
+                "\n  estimated: prices of {} in {}, by factors for Spot and other regions;\n  \
+                 one node a replica, of the cheapest type that its pool may launch",
+                prices::DATE,
+                prices::REGION
+            ));
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// A sum as it is paid.
+fn cents(dollars: f64) -> f64 {
+    (dollars * 100.0).round() / 100.0
 }
 
 #[cfg(test)]
@@ -124,5 +239,48 @@ mod tests {
         let estimate = per_hour([("x9.huge", Capacity::Spot)], "us-east-1", Fixed::default());
         assert_eq!(estimate.unpriced, BTreeSet::from(["x9.huge".to_owned()]));
         assert!(estimate.hourly.abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_plan_says_what_it_costs_at_rest_at_most_and_for_a_show() {
+        let group = json!({"types": ["m5.large"], "capacity": "ON_DEMAND", "count": 2});
+        let desired = [
+            Desired::new(Kind::Cluster, "main", "tube", json!({})),
+            Desired::new(Kind::NatGateway, "a", "tube", json!({})),
+            Desired::new(Kind::NodeGroup, "main", "tube", group),
+        ];
+        let mut outlook = planned(&desired, "us-east-1");
+        let half_an_hour = Some(Duration::from_mins(30));
+        insta::assert_snapshot!(outlook.text(None), @r"
+        costs $0.37 an hour
+          2       m5.large on-demand for node-group/main
+          1       EKS control plane
+          1       NAT gateway with its address
+          1       load balancer
+        ");
+        outlook.fleets.push(Fleet {
+            purpose: "default/vllm".to_owned(),
+            instance_type: "g5.2xlarge".to_owned(),
+            capacity: Capacity::Spot,
+            least: 1,
+            most: 10,
+        });
+        outlook.most = per_hour(
+            [("g5.2xlarge", Capacity::Spot), ("x9.huge", Capacity::Spot)],
+            "us-east-1",
+            CLUSTER,
+        );
+        insta::assert_snapshot!(outlook.text(half_an_hour), @r"
+        costs $0.37 an hour at rest and $0.69 at most; a show of 30 minutes $0.35 at most
+          2       m5.large on-demand for node-group/main
+          1 to 10 g5.2xlarge spot for default/vllm
+          1       EKS control plane
+          1       NAT gateway with its address
+          1       load balancer
+          x9.huge has no price here and is not in the sum
+          estimated: prices of 2026-07-20 in us-east-1, by factors for Spot and other regions;
+          one node a replica, of the cheapest type that its pool may launch
+        ");
+        insta::assert_snapshot!(outlook.document(half_an_hour), @r#"{"around":{"control_planes":1,"load_balancers":1,"nat_gateways":1},"estimated":true,"hourly":0.37,"hourly_at_most":0.69,"machines":[{"capacity":"on-demand","for":"node-group/main","least":2,"most":2,"type":"m5.large"},{"capacity":"spot","for":"default/vllm","least":1,"most":10,"type":"g5.2xlarge"}],"prices":"2026-07-20","show":{"at_most":0.35,"minutes":30},"unpriced":["x9.huge"]}"#);
     }
 }

@@ -138,6 +138,19 @@ impl Capacity {
             Self::OnDemand
         }
     }
+
+    /// Its name, as Karpenter's label has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on-demand",
+            Self::Spot => "spot",
+        }
+    }
+}
+
+/// Every type that has a price.
+pub fn types() -> impl Iterator<Item = &'static str> {
+    ON_DEMAND.iter().map(|(name, _)| *name)
 }
 
 /// What an instance costs; none for a type that the table does not have.
