@@ -54,7 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tubectl_load", &["commands", "show", "stack"]),
     ("tubectl_formula", &["stack"]),
     ("tubectl_chart", &["commands", "provider", "release", "teardown"]),
-    ("tubectl_yaml", &["commands", "provider", "release", "teardown"]),
+    ("tubectl_yaml", &["commands", "provider", "release", "show", "teardown"]),
 ];
 
 /// A crate of the workspace and those of the workspace that it may depend on.

@@ -21,9 +21,11 @@ use crate::error::Hint;
 use crate::event::EventKind;
 use crate::image;
 use crate::image::ImageError;
+use crate::plan::Action;
 use crate::provider::error::ProviderError;
 use crate::provider::kube::Kube;
 use crate::provider::kube::ObjectName;
+use crate::provider::kube::apply::Strangers;
 use crate::provider::kube::observe;
 use crate::provider::kube::ready::readiness;
 use crate::provider::kube::release::INSTANCE;
@@ -161,7 +163,12 @@ impl<'a> Performer<'a> {
             .cloned();
         let object = rendered.unwrap_or_else(|| ready.spec.clone());
         let kube = self.kube(ready).await?;
-        let applied = converging(self.context, async || kube.apply(&object).await).await?;
+        // What differs was shown by the plan, whoever made it so; what nobody saw is not ours to overrule.
+        let strangers = match ready.step.action {
+            Action::Update { .. } => Strangers::Overrule,
+            _ => Strangers::Respect,
+        };
+        let applied = converging(self.context, async || kube.apply(&object, strangers).await).await?;
         let name = ObjectName::of(&object);
         // Most kinds are usable once they are there; no need to ask again.
         if readiness(&applied) == Readiness::Ready && !name.kind.ends_with("WebhookConfiguration") {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use camino::Utf8Path;
 use tubectl_clock::Clock;
 use tubectl_world::Core;
+use tubectl_world::connect::Connector;
 use tubectl_world::connect::Programs;
 use tubectl_world::connect::World;
 
@@ -75,7 +76,14 @@ pub async fn run(arguments: &Rehearse, home: &Utf8Path, format: Format, output: 
         output,
         terminal: None,
     };
-    let work = Box::pin(rehearse(&world, &files, &settings, home.join("cache"), events));
+    let work = Box::pin(rehearse(
+        &world,
+        world.connector(),
+        &files,
+        &settings,
+        home.join("cache"),
+        events,
+    ));
     let rehearsed = tokio::select! {
         biased;
         (rehearsed, ()) = async { tokio::join!(work, view::watch(heard, options, clock)) } => rehearsed?,
@@ -88,9 +96,10 @@ pub async fn run(arguments: &Rehearse, home: &Utf8Path, format: Format, output: 
     rehearsed.show.as_ref().map_or(Ok(()), demo::verdict)
 }
 
-/// Rehearses a stack: from an empty account to an empty account.
+/// Rehearses a stack in a world that a connector leads to: from an empty account to an empty account.
 pub async fn rehearse(
     world: &World,
+    connector: Connector,
     files: &Files,
     settings: &Settings,
     cache: camino::Utf8PathBuf,
@@ -99,7 +108,7 @@ pub async fn rehearse(
     let region = load::region(files, settings).map_err(Failure::yours)?;
     let context = Context {
         world: WorldName::Local,
-        clients: Clients::local(world.connector(), &region, world.clock()),
+        clients: Clients::local(connector, &region, world.clock()),
         clock: world.clock(),
         events,
         cancel: Cancel::default(),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use camino::Utf8Path;
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 
@@ -21,8 +22,19 @@ use crate::error::Failure;
 use crate::plan::Action;
 use crate::resource::id::ResourceId;
 use crate::resource::observed::Readiness;
+use crate::show::chain::Break;
+use crate::show::chain::Links;
 use crate::ui::output::Format;
 use crate::ui::output::Output;
+
+/// How a stack stands.
+pub struct Standing {
+    look: Look,
+    waiting: Vec<Waiting>,
+    drift: Vec<Drift>,
+    /// What is scaled in its show, and what keeps it from being scaled.
+    chain: Option<(String, Vec<Break>)>,
+}
 
 /// Something that is not as it should be yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,61 +43,157 @@ struct Waiting {
     why: String,
 }
 
+/// A field that somebody else changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Drift {
+    resource: ResourceId,
+    field: String,
+    is: Option<String>,
+    should: Option<String>,
+}
+
 /// Shows it.
 pub async fn run(arguments: &Status, home: &Utf8Path, format: Format, output: Output) -> Result<(), Failure> {
     let Meant { files, settings, place } = place::standing(&arguments.stack, &arguments.place, home)?;
     let connected = connect(&place, home, (&files, &settings), Intent::Look, output).await?;
     watched(connected, Format::Text, output, async |context| {
         let session = Session::open(&context, "status", &files, &settings).await?;
-        let look = session.look(&context).await?;
-        let mut waiting = resources(&look);
-        waiting.extend(pods(&look).await?);
+        let standing = Box::pin(Standing::of(&context, &session)).await?;
         output.data(&match format {
-            Format::Text => text(&context, &session, &look, &waiting),
-            Format::Json => document(&session, &look, &waiting).to_string(),
+            Format::Text => standing.text(&context, &session),
+            Format::Json => standing.document(&session).to_string(),
         });
         Ok(())
     })
     .await
 }
 
-fn text(context: &Context, session: &Session, look: &Look, waiting: &[Waiting]) -> String {
-    let place = &session.aws.place;
-    let mut text = format!(
-        "{} in account {}, {}, world {}\n",
-        session.stack.name,
-        place.account,
-        place.region,
-        context.world.name()
-    );
-    let counts = look.plan.counts();
-    if look.observed.is_empty() {
-        text.push_str("nothing of it exists\n");
-        return text;
+impl Standing {
+    /// Looks how a stack stands.
+    pub async fn of(context: &Context, session: &Session) -> Result<Self, Failure> {
+        let look = session.look(context).await?;
+        let mut waiting = resources(&look);
+        waiting.extend(pods(&look).await?);
+        let chain = match (&look.kube, &session.stack.demo) {
+            (Some(kube), Some(demo)) => Links::look(kube, demo).await.map_err(failed)?.map(|links| {
+                let scaled = demo.watch.deployment.to_string();
+                (scaled, links.breaks())
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            drift: drift(&look),
+            look,
+            waiting,
+            chain,
+        })
     }
-    writeln!(text, "{} of {} exist", look.observed.len(), look.plan.steps.len()).expect(WRITES);
-    for one in waiting {
-        writeln!(text, "  {} waits for {}", one.what, one.why).expect(WRITES);
+
+    /// It as people read it.
+    pub fn text(&self, context: &Context, session: &Session) -> String {
+        let place = &session.aws.place;
+        let mut text = format!(
+            "{} in account {}, {}, world {}\n",
+            session.stack.name,
+            place.account,
+            place.region,
+            context.world.name()
+        );
+        let look = &self.look;
+        if look.observed.is_empty() {
+            text.push_str("nothing of it exists\n");
+            return text;
+        }
+        writeln!(text, "{} of {} exist", look.observed.len(), look.plan.steps.len()).expect(WRITES);
+        for one in &self.waiting {
+            writeln!(text, "  {} waits for {}", one.what, one.why).expect(WRITES);
+        }
+        text.push_str(&self.differences());
+        match &self.chain {
+            None => {}
+            Some((scaled, breaks)) if breaks.is_empty() => {
+                writeln!(
+                    text,
+                    "{scaled} scales: each link from its metrics to its replicas holds"
+                )
+                .expect(WRITES);
+            }
+            Some((scaled, breaks)) => {
+                for Break { between, what, next } in breaks {
+                    writeln!(text, "{scaled} does not scale, a link is broken: {between}").expect(WRITES);
+                    writeln!(text, "  {what}\n  next: {next}").expect(WRITES);
+                }
+            }
+        }
+        text
     }
-    if counts.unchanged == look.plan.steps.len() && counts.removed == 0 {
-        text.push_str("everything is as the stack says\n");
-    } else {
-        text.push_str("to be as the stack says:\n");
-        text.push_str(&plan::text(look));
+
+    fn differences(&self) -> String {
+        if self.look.plan.is_empty() {
+            return "everything is as the stack says\n".to_owned();
+        }
+        let mut text = String::new();
+        if !self.drift.is_empty() {
+            text.push_str("differs from the stack, and `tubectl up` mends it:\n");
+        }
+        for one in &self.drift {
+            let told = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+            let (is, should) = (told(&one.is), told(&one.should));
+            writeln!(
+                text,
+                "  {}: {} is {is}, and should be {should}",
+                one.resource, one.field
+            )
+            .expect(WRITES);
+        }
+        let counts = self.look.plan.counts();
+        let counted = [
+            (counts.created, "to create"),
+            (counts.awaited, "on their way"),
+            (counts.removed, "to remove"),
+        ];
+        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
+        let counted: Vec<String> = counted.map(|(count, what)| format!("{count} {what}")).collect();
+        if !counted.is_empty() {
+            writeln!(text, "{}: `tubectl plan` shows them", counted.join(", ")).expect(WRITES);
+        }
+        text
     }
-    text
+
+    /// It as programs read it.
+    pub fn document(&self, session: &Session) -> Value {
+        let waiting = self.waiting.iter().map(|one| json!({"what": one.what, "for": one.why}));
+        json!({
+            "stack": session.stack.name,
+            "instance": session.aws.owner.instance,
+            "exist": self.look.observed,
+            "waiting": waiting.collect::<Vec<_>>(),
+            "drift": self.drift,
+            "chain": self.chain.as_ref().map(|(scaled, breaks)| json!({"scales": scaled, "breaks": breaks})),
+            "plan": plan::document(&self.look),
+        })
+    }
 }
 
 const WRITES: &str = "writing to a string does not fail";
 
-fn document(session: &Session, look: &Look, waiting: &[Waiting]) -> Value {
-    json!({
-        "stack": session.stack.name,
-        "instance": session.aws.owner.instance,
-        "exist": look.observed,
-        "waiting": waiting.iter().map(|one| json!({"what": one.what, "for": one.why})).collect::<Vec<_>>(),
-        "plan": plan::document(look),
-    })
+/// The fields that are not as the stack says, of what is there.
+fn drift(look: &Look) -> Vec<Drift> {
+    let mut drift = Vec::new();
+    for step in look.plan.work() {
+        let Action::Update { changes } = &step.action else {
+            continue;
+        };
+        for (field, is, should) in changes.iter().flat_map(plan::differences) {
+            drift.push(Drift {
+                resource: step.desired.id.clone(),
+                field,
+                is,
+                should,
+            });
+        }
+    }
+    drift
 }
 
 /// What is on its way, and what waits for that; once something was begun.

@@ -2,6 +2,7 @@
 //! the model servers say of themselves.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use serde_json::Value;
@@ -98,6 +99,13 @@ pub fn sum(metrics: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
             .ok()
     };
     metrics.lines().filter_map(of_series).sum()
+}
+
+/// The names of the metrics in Prometheus' text format.
+pub fn names(metrics: &str) -> BTreeSet<String> {
+    let of_series = |line: &str| line.split(['{', ' ']).next().map(str::to_owned);
+    let series = metrics.lines().filter(|line| !line.starts_with('#'));
+    series.filter_map(of_series).filter(|name| !name.is_empty()).collect()
 }
 
 /// A count that Prometheus writes as a fraction.

@@ -15,6 +15,9 @@ pub mod load;
 pub mod figures;
 pub mod telemetry;
 
+pub mod chain;
+mod collector;
+
 use thiserror::Error;
 
 use crate::error::Hint;

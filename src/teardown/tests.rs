@@ -32,6 +32,7 @@ use crate::clients::Clients;
 use crate::event::EventKind;
 use crate::provider::aws::Place;
 use crate::provider::aws::tags::Owner;
+use crate::provider::kube::apply::Strangers;
 use crate::resource::kind::Kind;
 use crate::teardown::inventory::Entry;
 
@@ -278,7 +279,7 @@ async fn a_finalizer_whose_controller_is_gone_is_taken_off() {
     let tube = ground.stack("tube", "a1b2c3");
     let work = async {
         let kube = cluster(&ground, &tube).await;
-        kube.apply(&ingress("page", "group.ingress.k8s.aws/page"))
+        kube.apply(&ingress("page", "group.ingress.k8s.aws/page"), Strangers::Respect)
             .await
             .unwrap();
         let (report, told) = down_with(&ground, &tube, Some(&kube), &Options::default()).await;
@@ -298,7 +299,9 @@ async fn a_finalizer_of_somebody_unknown_is_named_and_goes_with_the_cluster() {
     let tube = ground.stack("tube", "a1b2c3");
     let work = async {
         let kube = cluster(&ground, &tube).await;
-        kube.apply(&ingress("page", "example.com/held")).await.unwrap();
+        kube.apply(&ingress("page", "example.com/held"), Strangers::Respect)
+            .await
+            .unwrap();
         let (report, told) = down_with(&ground, &tube, Some(&kube), &Options::default()).await;
         assert_eq!(blocked(&report), ["Ingress default/page: held by example.com/held"]);
         assert!(report.proof.is_clean(), "{}", report.proof);
@@ -317,7 +320,9 @@ async fn a_finalizer_of_somebody_unknown_is_taken_off_when_asked() {
     };
     let work = async {
         let kube = cluster(&ground, &tube).await;
-        kube.apply(&ingress("page", "example.com/held")).await.unwrap();
+        kube.apply(&ingress("page", "example.com/held"), Strangers::Respect)
+            .await
+            .unwrap();
         let (report, told) = down_with(&ground, &tube, Some(&kube), &strip).await;
         assert!(report.blocked.is_empty() && report.proof.is_clean(), "{}", report.proof);
         assert_eq!(notes(&told), ["took example.com/held off Ingress default/page"]);
@@ -396,10 +401,10 @@ async fn what_a_release_installed_goes_with_its_record_and_its_namespace() {
         });
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
         for object in [&namespace, &settings] {
-            kube.apply(object).await.unwrap();
+            kube.apply(object, Strangers::Respect).await.unwrap();
         }
         let record = release("shop", &settings);
-        kube.apply(&record).await.unwrap();
+        kube.apply(&record, Strangers::Respect).await.unwrap();
         let (report, told) = down_with(&ground, &tube, Some(&kube), &Options::default()).await;
         assert!(report.blocked.is_empty() && report.proof.is_clean(), "{}", report.proof);
         let gone = told.iter().filter_map(|told| match told {

@@ -2,14 +2,17 @@
 //! undoing it leaves nothing, and what is refused stops no more than it must.
 
 mod stage;
+mod tube;
 mod watch;
 
 mod changes;
 mod crash;
+mod drift;
 mod ends;
 mod faults;
 mod regions;
 mod rehearsal;
 mod repetition;
+mod scaling;
 mod secrets;
 mod show;

@@ -125,7 +125,7 @@ fn moment(world: &World, journal: &Store, clock: Clock) -> Moment {
 }
 
 /// Where charts are kept between the laws.
-fn charts() -> Utf8PathBuf {
+pub(crate) fn charts() -> Utf8PathBuf {
     Utf8PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("charts")
 }
 
@@ -135,10 +135,10 @@ pub(crate) struct Stage {
     pub(crate) world: World,
     /// What its clients send.
     pub(crate) watch: Arc<Watch>,
-    context: Context,
+    pub(crate) context: Context,
     journal: Store,
     heard: Mutex<UnboundedReceiver<Event>>,
-    files: Files,
+    pub(crate) files: Files,
 }
 
 /// Plays a script in a world that goes on from a moment.
@@ -310,13 +310,6 @@ impl Stage {
                 Err(failure)
             }
         }
-    }
-
-    /// `tubectl rehearse`.
-    pub(crate) async fn rehearse(&self) -> Result<(), Failure> {
-        let (events, settings) = (self.context.events.clone(), Settings::default());
-        let played = rehearse::rehearse(&self.world, &self.files, &settings, charts(), events);
-        played.await.map(drop)
     }
 
     /// `tubectl demo`.

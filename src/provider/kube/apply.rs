@@ -19,25 +19,30 @@ pub const MANAGER: &str = "helm";
 /// The show's field manager: what a cue wrote is the show's until the stack is taken down.
 pub const SHOW: &str = "tubectl-show";
 
+/// What becomes of fields that somebody else wrote and we want otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// They stay, and the apply is refused.
+    Respect,
+    /// They become ours: a plan named them, and was agreed to.
+    Overrule,
+}
+
 impl Kube {
-    /// Applies an object; gives it as it now is.
-    pub async fn apply(&self, object: &Value) -> Result<Value, ProviderError> {
+    /// Applies an object; gives it as it now is. What the show wrote stays the show's.
+    pub async fn apply(&self, object: &Value, strangers: Strangers) -> Result<Value, ProviderError> {
         let name = ObjectName::of(object);
         let api = self.api(&name).await?;
-        let parameters = PatchParams::apply(MANAGER);
+        let mut parameters = PatchParams::apply(MANAGER);
         let applied: Result<DynamicObject, _> = api.patch(&name.name, &parameters, &Patch::Apply(object)).await;
-        match applied {
-            Ok(applied) => Ok(serde_json::to_value(applied).expect("an object came as JSON")),
-            Err(kube::Error::Api(status)) if is_with_show(&status) => self.apply_beside_show(object, &status).await,
-            Err(kube::Error::Api(status)) if status.reason == "Conflict" => Err(conflict(&name, &status)),
-            Err(error) => Err(refused(&format!("apply {name}"), error)),
-        }
-    }
-
-    /// Applies what the show does not own.
-    async fn apply_beside_show(&self, object: &Value, status: &kube::core::Status) -> Result<Value, ProviderError> {
+        let status = match applied {
+            Ok(applied) => return Ok(whole(applied)),
+            Err(kube::Error::Api(status)) if status.reason == "Conflict" => status,
+            Err(error) => return Err(refused(&format!("apply {name}"), error)),
+        };
+        let causes = || status.details.iter().flat_map(|details| &details.causes);
         let mut rest = object.clone();
-        for cause in status.details.iter().flat_map(|details| &details.causes) {
+        for cause in causes().filter(|cause| cause.message.contains(SHOW)) {
             let pointer = cause.field.replace('.', "/");
             let Some((above, field)) = pointer.rsplit_once('/') else {
                 continue;
@@ -46,14 +51,16 @@ impl Kube {
                 fields.remove(field);
             }
         }
-        let name = ObjectName::of(object);
-        let applied = self
-            .api(&name)
-            .await?
-            .patch(&name.name, &PatchParams::apply(MANAGER), &Patch::Apply(&rest))
-            .await;
-        let applied: DynamicObject = applied.map_err(|error| refused(&format!("apply {name}"), error))?;
-        Ok(serde_json::to_value(applied).expect("an object came as JSON"))
+        if causes().next().is_none() || causes().any(|cause| !cause.message.contains(SHOW)) {
+            if strangers == Strangers::Respect {
+                return Err(conflict(&name, &status));
+            }
+            parameters = parameters.force();
+        }
+        let applied: Result<DynamicObject, _> = api.patch(&name.name, &parameters, &Patch::Apply(&rest)).await;
+        applied
+            .map(whole)
+            .map_err(|error| refused(&format!("apply {name}"), error))
     }
 
     /// Writes a few fields as the show, whoever they belong to.
@@ -110,10 +117,8 @@ impl Kube {
     }
 }
 
-/// Whether a conflict is with the show alone.
-fn is_with_show(status: &kube::core::Status) -> bool {
-    let mut causes = status.details.iter().flat_map(|details| &details.causes).peekable();
-    status.reason == "Conflict" && causes.peek().is_some() && causes.all(|cause| cause.message.contains(SHOW))
+fn whole(object: DynamicObject) -> Value {
+    serde_json::to_value(object).expect("an object came as JSON")
 }
 
 /// A conflict, field by field: whose they are, and what to do.

@@ -12,6 +12,7 @@ use tubectl_chart::release::Status;
 use crate::provider::error::ProviderError;
 use crate::provider::kube::Kube;
 use crate::provider::kube::ObjectName;
+use crate::provider::kube::apply::Strangers;
 
 /// How long a thing that the new revision no longer has may take to go.
 const PRUNED_WITHIN: Duration = Duration::from_secs(120);
@@ -133,7 +134,7 @@ impl Kube {
     }
 
     async fn write_record(&self, record: &Record, stamp: Stamp) -> Result<(), ProviderError> {
-        self.apply(&secret(record, stamp)?).await.map(drop)
+        self.apply(&secret(record, stamp)?, Strangers::Respect).await.map(drop)
     }
 }
 
