@@ -58,7 +58,7 @@ fn plan_and_status_work_by_the_sdks_own_means_and_up_ends_after_the_plan() {
         command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", account.port()));
         Running::of(keyed(command)).end()
     };
-    let plan = run(&["plan", EACH]);
+    let plan = run(&["plan", "tube"]);
     plan.is(
         0,
         &[

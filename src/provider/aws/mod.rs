@@ -239,8 +239,9 @@ impl Aws {
                 }
                 // Ours when an answer got lost: then it is seen by its tags, in a moment at the latest.
                 Err(error) if error.class == Class::Exists && existing.is_none() => {
+                    let must_be_seen = self.clock.since(begun) >= SEEN_WITHIN;
                     existing = self.look(&ready.step.desired).await?.map(|observed| observed.outputs);
-                    if existing.is_none() && self.clock.since(begun) >= SEEN_WITHIN {
+                    if existing.is_none() && must_be_seen {
                         return Err(error);
                     }
                     self.clock.sleep(CONVERGENCE_PAUSE).await;
@@ -256,9 +257,11 @@ impl Aws {
         let begun = self.clock.now();
         loop {
             self.clock.sleep(CONVERGENCE_PAUSE).await;
-            let found = self.look(desired).await?.map(|observed| observed.outputs);
             let may_come = matches!(error.class, Class::Unanswered | Class::NotFound);
-            if found.is_some() || !may_come || self.clock.since(begun) >= SEEN_WITHIN {
+            // When the question is asked counts: an answer may be long on its way.
+            let may_come = may_come && self.clock.since(begun) < SEEN_WITHIN;
+            let found = self.look(desired).await?.map(|observed| observed.outputs);
+            if found.is_some() || !may_come {
                 return Ok(found);
             }
         }
