@@ -1,5 +1,7 @@
 //! What somebody else changes is named, planned and mended; what nobody changed stays as it is.
 
+use aws_sdk_ec2::types::IpPermission;
+use aws_sdk_ec2::types::IpRange;
 use kube::api::Patch;
 use kube::api::PatchParams;
 use serde_json::Value;
@@ -74,7 +76,9 @@ fn a_rule_that_somebody_added_to_a_security_group_goes() {
         let group = outputs(stage, "security-group/nodes").await;
         let client = aws_sdk_ec2::Client::new(&stage.context.clients.aws);
         let opened = client.authorize_security_group_ingress().group_id(group);
-        let opened = opened.ip_protocol("tcp").from_port(22).to_port(22).cidr_ip("0.0.0.0/0");
+        let anybody = IpRange::builder().cidr_ip("0.0.0.0/0").build();
+        let rule = IpPermission::builder().ip_protocol("tcp").from_port(22).to_port(22);
+        let opened = opened.ip_permissions(rule.ip_ranges(anybody).build());
         opened.send().await.expect("somebody may do that");
     };
     let rule = r#"{"description":"","from_port":22,"protocol":"tcp","source":"0.0.0.0/0","to_port":22}"#;

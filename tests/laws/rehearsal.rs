@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use serde_json::Value;
 use tubectl::clients::Clients;
 use tubectl::commands::context::Context;
 use tubectl::commands::demo;
@@ -29,7 +30,7 @@ use crate::tube;
 struct Call {
     service: String,
     operation: String,
-    target: String,
+    target: Value,
 }
 
 impl Call {
@@ -47,7 +48,11 @@ impl Call {
                 .or_else(|| request.uri().host().map(str::to_owned))
                 .unwrap_or_default(),
             operation: operation.unwrap_or_else(|| request.method().to_string()),
-            target: if path == "/" { form } else { path.to_owned() },
+            // The SDKs write maps in any order; as values they are the same.
+            target: match path {
+                "/" => serde_json::from_str(&form).unwrap_or(Value::String(form)),
+                path => Value::String(path.to_owned()),
+            },
         }
     }
 }

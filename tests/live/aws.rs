@@ -63,7 +63,8 @@ fn plan_and_status_work_by_the_sdks_own_means_and_up_ends_after_the_plan() {
         0,
         &[
             "world aws",
-            "stand-ins: metrics-server",
+            "stand-ins: ",
+            "metrics-server",
             "the real ones may hold other objects",
         ],
     );
