@@ -97,7 +97,7 @@ fn plan_and_status_work_by_the_sdks_own_means_and_up_ends_after_the_plan() {
     let plan = run(&["plan", "./small", "--exit-code", "--region", "eu-west-1"]);
     plan.is(0, &[]);
     let elsewhere = run(&["plan", "./small", "--exit-code", "--region", "us-east-1"]);
-    elsewhere.is(1, &["us-east-1"]);
+    elsewhere.is(2, &["us-east-1", "--var region=us-east-1"]);
 }
 
 /// With the keys that `tubectl world env` prints.

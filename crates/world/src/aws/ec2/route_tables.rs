@@ -299,13 +299,11 @@ fn create_route(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
 fn replace_route(site: &mut Site<'_>, form: &Form<'_>) -> Result<Xml, Refusal> {
     let (destination, target) = (destination(form)?, target(site, form)?);
     let id = form.required("RouteTableId")?;
-    match site.find::<RouteTable>(id)?.routes.get_mut(&destination) {
-        Some(route) => *route = target,
-        None => {
-            let message = format!("There is no route defined for '{destination}' in the route table.");
-            return Err(Refusal::new("InvalidParameterValue", message));
-        }
-    }
+    let Some(route) = site.find::<RouteTable>(id)?.routes.get_mut(&destination) else {
+        let message = format!("There is no route defined for '{destination}' in the route table.");
+        return Err(Refusal::new("InvalidParameterValue", message));
+    };
+    *route = target;
     Ok(done())
 }
 
