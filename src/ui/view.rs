@@ -41,7 +41,7 @@ pub async fn watch(heard: UnboundedReceiver<Event>, options: Options, clock: Clo
     match (options.format, options.terminal) {
         (Format::Json, _) => as_json(heard, options.output).await,
         (Format::Text, Some(size)) if !options.output.quiet && options.output.detail == Detail::Noteworthy => {
-            as_drawing(heard, size, clock).await
+            as_drawing(heard, size, clock).await;
         }
         (Format::Text, _) => as_lines(heard, options.output).await,
     }

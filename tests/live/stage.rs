@@ -68,10 +68,10 @@ enum Heard {
 impl Home {
     pub(crate) fn new() -> Self {
         let home = Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder: tempfile::tempdir().expect("what a test stands on works"),
         };
-        fs::create_dir(home.path("small")).unwrap();
-        fs::write(home.path("small/stack.yaml"), SMALL).unwrap();
+        fs::create_dir(home.path("small")).expect("what a test stands on works");
+        fs::write(home.path("small/stack.yaml"), SMALL).expect("what a test stands on works");
         home
     }
 
@@ -120,7 +120,7 @@ impl Home {
     /// What exists in the home's world.
     pub(crate) fn inventory(&self) -> Value {
         let listed = self.does(&["world", "inventory", "--json"]);
-        serde_json::from_str(&listed.data).unwrap()
+        serde_json::from_str(&listed.data).expect("what a test stands on works")
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -129,7 +129,10 @@ impl Home {
 
     /// What the daemon wrote down about itself.
     pub(crate) fn record(&self) -> Value {
-        serde_json::from_str(&fs::read_to_string(self.path("home/world/daemon.json")).unwrap()).unwrap()
+        serde_json::from_str(
+            &fs::read_to_string(self.path("home/world/daemon.json")).expect("what a test stands on works"),
+        )
+        .expect("what a test stands on works")
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -143,12 +146,23 @@ impl Home {
 }
 
 fn port(record: &Value) -> u16 {
-    record["port"].as_u64().unwrap().try_into().unwrap()
+    record["port"]
+        .as_u64()
+        .expect("what a test stands on works")
+        .try_into()
+        .expect("what a test stands on works")
 }
 
 /// Kills the daemon of a record, and waits until it is gone.
 pub(crate) fn kill(record: &Value) {
-    signal("KILL", record["pid"].as_u64().unwrap().try_into().unwrap());
+    signal(
+        "KILL",
+        record["pid"]
+            .as_u64()
+            .expect("what a test stands on works")
+            .try_into()
+            .expect("what a test stands on works"),
+    );
     let gone = (0..1000).any(|_| {
         thread::sleep(Duration::from_millis(5));
         TcpStream::connect(("127.0.0.1", port(record))).is_err()
@@ -169,10 +183,18 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut child = command.spawn().expect("what a test stands on works");
         let (sender, heard) = mpsc::channel();
-        listen(child.stdout.take().unwrap(), sender.clone(), Heard::Data);
-        listen(child.stderr.take().unwrap(), sender, Heard::Told);
+        listen(
+            child.stdout.take().expect("what a test stands on works"),
+            sender.clone(),
+            Heard::Data,
+        );
+        listen(
+            child.stderr.take().expect("what a test stands on works"),
+            sender,
+            Heard::Told,
+        );
         Self {
             child,
             heard,
@@ -198,7 +220,7 @@ impl Running {
     /// Waits until it ends.
     pub(crate) fn end(mut self) -> Ended {
         while self.hear() {}
-        self.ended.code = self.child.wait().unwrap().code();
+        self.ended.code = self.child.wait().expect("what a test stands on works").code();
         std::mem::take(&mut self.ended)
     }
 
@@ -261,5 +283,8 @@ fn signal(name: &str, process: u32) {
     let sent = Command::new("sh")
         .args(["-c", &format!("kill -{name} {process}")])
         .status();
-    assert!(sent.unwrap().success(), "no {name} for process {process}");
+    assert!(
+        sent.expect("what a test stands on works").success(),
+        "no {name} for process {process}"
+    );
 }
