@@ -295,6 +295,8 @@ fn whole(duration: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use crate::ui::text::seen_in;
+
     use super::*;
 
     fn at(second: i64, kind: EventKind) -> Event {
@@ -382,14 +384,7 @@ mod tests {
                 speed: 1.0,
             },
         );
-        assert!(rows.len() < height, "{} rows in {height}", rows.len());
-        let rows: Vec<String> = rows
-            .iter()
-            .map(|row| anstream::adapter::strip_str(row).to_string())
-            .inspect(|row| assert!(length(row) <= width, "`{row}` in {width}"))
-            .map(|row| row.trim_end().to_owned())
-            .collect();
-        rows.join("\n")
+        seen_in(&rows, width, height)
     }
 
     #[test]

@@ -117,7 +117,7 @@ mod tests {
     use crate::ui::qr;
     use crate::ui::show::drawing::draw;
     use crate::ui::show::drawing::price;
-    use crate::ui::text::length;
+    use crate::ui::text::seen_in;
 
     use super::*;
 
@@ -219,14 +219,7 @@ mod tests {
         };
         let code = qr::rows("http://127.0.0.1:4802", usize::MAX, qr::Ink::Characters).unwrap();
         let rows = draw(state, frame, &code);
-        assert!(rows.len() < height, "{} rows in {height}", rows.len());
-        let rows: Vec<String> = rows
-            .iter()
-            .map(|row| anstream::adapter::strip_str(row).to_string())
-            .inspect(|row| assert!(length(row) <= width, "`{row}` in {width}"))
-            .map(|row| row.trim_end().to_owned())
-            .collect();
-        rows.join("\n")
+        seen_in(&rows, width, height)
     }
 
     #[test]

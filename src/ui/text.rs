@@ -145,6 +145,19 @@ pub(crate) mod style {
     }
 }
 
+/// What people see of drawn rows: no styles, and nothing beyond the terminal.
+#[cfg(test)]
+pub(crate) fn seen_in(rows: &[String], width: usize, height: usize) -> String {
+    assert!(rows.len() < height, "{} rows in {height}", rows.len());
+    let rows: Vec<String> = rows
+        .iter()
+        .map(|row| anstream::adapter::strip_str(row).to_string())
+        .inspect(|row| assert!(length(row) <= width, "`{row}` in {width}"))
+        .map(|row| row.trim_end().to_owned())
+        .collect();
+    rows.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
